@@ -1,0 +1,25 @@
+//! The Esker storage engine: a log-structured merge-tree in one flat directory of write-once files.
+//!
+//! The engine knows no thread, no clock, no randomness and no path: it is driven through [`Db`] by whoever
+//! owns it, reaches its files through [`env::Fs`] and the time through [`env::Clock`]. The same calls over
+//! the same files give the same bytes on every platform.
+//!
+//! The modules have ranks, and a module uses only modules of lower rank:
+//!
+//! ```text
+//! rank 8  db          open, write, get, scan, snapshot, maintain, stats
+//! rank 7  job         plain data in, plain data out
+//! rank 6  compaction  flush
+//! rank 5  version     the set of live tables, its edits, the manifest
+//! rank 4  memtable    sstable   wal
+//! rank 3  record      checksummed framing, shared by wal and manifest
+//! rank 2  iter        internal iterators and their merging
+//! rank 1  env         trait Fs, trait Clock, and their implementations
+//! rank 0  base        key, batch, range, coding, checksum, file names, errors, options
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod base;
+pub mod env;
+
+pub use base::error::{Corruption, Error, ErrorKind, Result};
