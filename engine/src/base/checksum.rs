@@ -1,0 +1,56 @@
+//! The two checksums: CRC-32 for the small records of logs, XXH3 for the blocks of tables.
+//!
+//! In WebAssembly a CRC over a whole block is many times slower than natively (no carry-less multiplication),
+//! while XXH3 is nearly as fast, so each is used where it fits (docs/format.md).
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The CRC-32 (IEEE, as in gzip) of a log record's fragment. `file` is the number in the log's name: a
+/// fragment that was left behind in a recycled block of storage by another file is not taken for ours.
+pub fn record_checksum(file: u64, kind: u8, payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut head = [kind; 9];
+    head[..8].copy_from_slice(&file.to_le_bytes());
+    hasher.update(&head);
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+/// A plain CRC-32 (IEEE).
+pub fn crc32(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
+/// The checksum of a table's block, at `offset` in its file: XXH3-64 of the stored bytes plus the offset, so
+/// that a block at a wrong place is damage too.
+#[inline]
+pub fn block_checksum(offset: u64, stored: &[u8]) -> u64 {
+    xxh3_64(stored).wrapping_add(offset)
+}
+
+/// The hash of a user key that filters are made of: XXH3-64.
+#[inline]
+pub fn key_hash(key: &[u8]) -> u64 {
+    xxh3_64(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// ON DISK: these values must never change.
+    #[test]
+    fn checksums_are_the_published_functions() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(key_hash(b""), 0x2d06_8005_38d3_94c2);
+        assert_eq!(block_checksum(3, b""), 0x2d06_8005_38d3_94c5);
+    }
+
+    #[test]
+    fn a_record_checksum_depends_on_all_it_covers() {
+        let base = record_checksum(7, 1, b"payload");
+        assert_ne!(base, record_checksum(8, 1, b"payload"));
+        assert_ne!(base, record_checksum(7, 2, b"payload"));
+        assert_ne!(base, record_checksum(7, 1, b"payloae"));
+    }
+}

@@ -1,0 +1,178 @@
+//! Numbers and byte strings as bytes: little-endian fixed-width integers and unsigned LEB128.
+//!
+//! ON DISK: every format of docs/format.md is written in these. `usize` is never written, and a decoder never
+//! indexes: it answers `None` where the bytes end or make no sense.
+
+/// Appends `value` as four bytes, least significant first.
+pub fn put_u32(out: &mut Vec<u8>, value: u32) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// Appends `value` as eight bytes, least significant first.
+pub fn put_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// Appends `value` as unsigned LEB128: seven bits a byte, least significant first, in the fewest bytes.
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push((value & 0x7f) as u8);
+}
+
+/// Appends the length of `bytes` as a varint, then `bytes`.
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Reads numbers and byte strings off the front of a slice.
+#[derive(Debug, Clone, Copy)]
+pub struct Decoder<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Decoder<'a> {
+    /// A decoder at the start of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// What has not been read yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Whether everything has been read.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The next byte.
+    #[inline]
+    pub fn u8(&mut self) -> Option<u8> {
+        let (&first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(first)
+    }
+
+    /// The next two bytes as a number.
+    pub fn u16(&mut self) -> Option<u16> {
+        let (bytes, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(u16::from_le_bytes(*bytes))
+    }
+
+    /// The next four bytes as a number.
+    #[inline]
+    pub fn u32(&mut self) -> Option<u32> {
+        let (bytes, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(u32::from_le_bytes(*bytes))
+    }
+
+    /// The next eight bytes as a number.
+    #[inline]
+    pub fn u64(&mut self) -> Option<u64> {
+        let (bytes, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(u64::from_le_bytes(*bytes))
+    }
+
+    /// The next varint. `None` also where it is longer than needed or exceeds 64 bits.
+    #[inline]
+    pub fn varint(&mut self) -> Option<u64> {
+        let (&first, rest) = self.rest.split_first()?;
+        if first < 0x80 {
+            self.rest = rest;
+            return Some(u64::from(first));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Option<u64> {
+        let mut value = 0u64;
+        let mut rest = self.rest;
+        for shift in (0..64).step_by(7) {
+            let (&byte, after) = rest.split_first()?;
+            rest = after;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                return None;
+            }
+            value |= bits << shift;
+            if byte < 0x80 {
+                if byte == 0 && shift > 0 {
+                    return None;
+                }
+                self.rest = rest;
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// The next varint, which must fit 32 bits.
+    #[inline]
+    pub fn varint32(&mut self) -> Option<u32> {
+        self.varint().and_then(|value| u32::try_from(value).ok())
+    }
+
+    /// The next `length` bytes.
+    #[inline]
+    pub fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    /// A varint length of at most 32 bits and that many bytes.
+    #[inline]
+    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = self.varint32()?;
+        self.take(length as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_read_back() {
+        for value in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
+            let mut bytes = Vec::new();
+            put_varint(&mut bytes, value);
+            let mut decoder = Decoder::new(&bytes);
+            assert_eq!(decoder.varint(), Some(value));
+            assert!(decoder.is_empty());
+            for cut in 0..bytes.len() {
+                assert_eq!(Decoder::new(bytes.get(..cut).expect("in bounds")).varint(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_varint_has_one_spelling() {
+        assert_eq!(Decoder::new(&[0x80, 0x00]).varint(), None);
+        assert_eq!(Decoder::new(&[0xff; 10]).varint(), None);
+        assert_eq!(Decoder::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]).varint(), None);
+    }
+
+    #[test]
+    fn byte_strings_read_back() {
+        let mut bytes = Vec::new();
+        put_bytes(&mut bytes, b"key");
+        put_bytes(&mut bytes, b"");
+        put_u32(&mut bytes, 7);
+        put_u64(&mut bytes, 8);
+        let mut decoder = Decoder::new(&bytes);
+        assert_eq!(decoder.bytes(), Some(&b"key"[..]));
+        assert_eq!(decoder.bytes(), Some(&b""[..]));
+        assert_eq!(decoder.u32(), Some(7));
+        assert_eq!(decoder.u64(), Some(8));
+        assert_eq!(decoder.u8(), None);
+    }
+}
