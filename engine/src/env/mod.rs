@@ -4,7 +4,24 @@
 //! only read. That is all that [`Fs`] offers: no rename, no truncation, no locks, no paths. It can therefore
 //! be implemented on any platform, and one conformance suite holds every implementation to the same promises.
 
+mod call;
+mod clock;
+pub mod conformance;
+mod fault_fs;
+mod mem_fs;
+#[cfg(not(target_family = "wasm"))]
+mod std_fs;
+
 use crate::base::error::Result;
+
+pub use call::Call;
+pub use clock::ManualClock;
+#[cfg(not(target_family = "wasm"))]
+pub use clock::StdClock;
+pub use fault_fs::{Effect, Fault, FaultFile, FaultFs};
+pub use mem_fs::{LoggedCall, MemFile, MemFs};
+#[cfg(not(target_family = "wasm"))]
+pub use std_fs::{StdFile, StdFs};
 
 /// A flat directory of files that are written once, front to back, and then only read.
 ///
