@@ -22,6 +22,7 @@
 pub mod base;
 pub mod env;
 pub mod iter;
+pub mod memtable;
 pub mod record;
 
 pub use base::batch::Batch;

@@ -132,7 +132,7 @@ impl Options {
     pub fn check(&self) -> Result<()> {
         let gib = 1 << 30;
         within("memory-bytes", self.memory_bytes, 8 << 20, 4 * gib)?;
-        within("memtable-bytes", self.memtable_bytes(), 1024, gib)?;
+        within("memtable-bytes", self.memtable_bytes(), 1024, gib / 2)?;
         within("memtable-entries", self.memtable_entries.unwrap_or(u64::MAX), 1, u64::MAX)?;
         within("cache-bytes", self.cache_bytes(), 0, 4 * gib)?;
         within("wal-segment-bytes", self.wal_segment_bytes, 1024, 4 * gib)?;

@@ -1,0 +1,298 @@
+//! The memtable: the newest writes in memory, sorted, until they are flushed to a table.
+//!
+//! Entries are only ever added. Readers and cursors share a memtable with the writer; a cursor copies a short run
+//! of entries at a time and finds its place again by key, so that it never minds what is added meanwhile.
+
+mod arena;
+mod tree;
+
+use crate::base::error::Result;
+use crate::base::key::{self, Kind, put_internal_key, seek_trailer, trailer};
+use crate::iter::InternalIterator;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use tree::{Place, Tree};
+
+/// The newest writes, sorted, in memory.
+#[derive(Debug, Default)]
+pub struct Memtable {
+    tree: RwLock<Tree>,
+}
+
+impl Memtable {
+    /// An empty memtable.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an entry. REQUIRES: `sequence` is greater than that of any entry with this key.
+    pub fn insert(&self, user_key: &[u8], sequence: u64, kind: Kind, value: &[u8]) {
+        let mut tree = self.tree.write().unwrap_or_else(PoisonError::into_inner);
+        tree.insert(user_key, trailer(sequence, kind), value);
+    }
+
+    /// The newest version of `user_key` that `sequence` sees: its kind; `read` is given the value of a put.
+    pub fn get(&self, user_key: &[u8], sequence: u64, read: &mut dyn FnMut(&[u8])) -> Option<Kind> {
+        let tree = self.read();
+        let entry = tree.entry(tree.lower_bound(user_key, seek_trailer(sequence)))?;
+        if entry.key != user_key {
+            return None;
+        }
+        let kind = key::kind_of(entry.trailer)?;
+        if kind == Kind::Put {
+            read(entry.value);
+        }
+        Some(kind)
+    }
+
+    /// The number of entries.
+    pub fn entries(&self) -> u64 {
+        self.read().entries()
+    }
+
+    /// The memory in use, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.read().bytes()
+    }
+
+    /// An iterator over the entries, those added later included.
+    pub fn iter(self: &Arc<Self>) -> MemtableIter {
+        MemtableIter {
+            memtable: Arc::clone(self),
+            run: Run::default(),
+            at: 0,
+            run_entries: RUN_ENTRIES_MIN,
+            forward: true,
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Tree> {
+        self.tree.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A seek copies so many entries, and each refill twice as many as the one before, up to the maximum.
+const RUN_ENTRIES_MIN: usize = 2;
+const RUN_ENTRIES_MAX: usize = 64;
+/// A run ends after the entry with which it reaches this size.
+const RUN_BYTES_MAX: usize = 16 * 1024;
+
+/// A position in a memtable.
+#[derive(Debug)]
+pub struct MemtableIter {
+    memtable: Arc<Memtable>,
+    run: Run,
+    at: usize,
+    run_entries: usize,
+    forward: bool,
+}
+
+/// Entries copied out of a memtable.
+#[derive(Debug, Default)]
+struct Run {
+    bytes: Vec<u8>,
+    /// For each entry, where in `bytes` its key begins and ends; its value ends where the next one begins.
+    entries: Vec<(usize, usize)>,
+}
+
+impl Run {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+    }
+
+    fn push(&mut self, entry: &tree::Entry<'_>) {
+        let start = self.bytes.len();
+        put_internal_key(&mut self.bytes, entry.key, entry.trailer);
+        self.entries.push((start, self.bytes.len()));
+        self.bytes.extend_from_slice(entry.value);
+    }
+
+    fn key(&self, at: usize) -> &[u8] {
+        let (start, end) = self.entries[at];
+        &self.bytes[start..end]
+    }
+
+    fn value(&self, at: usize) -> &[u8] {
+        let (_, start) = self.entries[at];
+        let end = self.entries.get(at + 1).map_or(self.bytes.len(), |next| next.0);
+        &self.bytes[start..end]
+    }
+}
+
+impl MemtableIter {
+    /// Copies a run that begins at the place `find` gives.
+    fn fill(&mut self, forward: bool, find: impl FnOnce(&Tree) -> Place) {
+        self.run.clear();
+        self.at = 0;
+        self.forward = forward;
+        let tree = self.memtable.read();
+        let mut place = find(&tree);
+        while let Some(entry) = tree.entry(place) {
+            self.run.push(&entry);
+            if self.run.entries.len() >= self.run_entries || self.run.bytes.len() >= RUN_BYTES_MAX {
+                break;
+            }
+            place = if forward { tree.next(place) } else { tree.prev(place) };
+        }
+    }
+
+    fn refill(&mut self) {
+        let last = self.run.key(self.run.entries.len() - 1).to_vec();
+        let (user, trailer) = key::split(&last);
+        self.run_entries = (self.run_entries * 2).min(RUN_ENTRIES_MAX);
+        match self.forward {
+            true => self.fill(true, |tree| tree.next(tree.lower_bound(user, trailer))),
+            false => self.fill(false, |tree| tree.prev(tree.lower_bound(user, trailer))),
+        }
+    }
+
+    fn step(&mut self) {
+        self.at += 1;
+        if self.at == self.run.entries.len() {
+            self.refill();
+        }
+    }
+}
+
+impl InternalIterator for MemtableIter {
+    fn valid(&self) -> bool {
+        self.at < self.run.entries.len()
+    }
+
+    fn key(&self) -> &[u8] {
+        self.run.key(self.at)
+    }
+
+    fn value(&self) -> &[u8] {
+        self.run.value(self.at)
+    }
+
+    fn seek_to_first(&mut self) -> Result<()> {
+        self.run_entries = RUN_ENTRIES_MIN;
+        self.fill(true, Tree::first);
+        Ok(())
+    }
+
+    fn seek_to_last(&mut self) -> Result<()> {
+        self.run_entries = RUN_ENTRIES_MIN;
+        self.fill(false, Tree::last);
+        Ok(())
+    }
+
+    fn seek(&mut self, target: &[u8]) -> Result<()> {
+        let (user, trailer) = key::split(target);
+        self.run_entries = RUN_ENTRIES_MIN;
+        self.fill(true, |tree| tree.lower_bound(user, trailer));
+        Ok(())
+    }
+
+    fn seek_before(&mut self, target: &[u8]) -> Result<()> {
+        let (user, trailer) = key::split(target);
+        self.run_entries = RUN_ENTRIES_MIN;
+        self.fill(false, |tree| tree.prev(tree.lower_bound(user, trailer)));
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<()> {
+        self.step();
+        Ok(())
+    }
+
+    fn prev(&mut self) -> Result<()> {
+        self.step();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::key::{compare, internal_key};
+
+    /// A fixed permutation of 0..n for a prime n.
+    fn shuffled(n: u64) -> impl Iterator<Item = u64> {
+        (0..n).map(move |i| (i * 7919 + 13) % n)
+    }
+
+    #[test]
+    fn keeps_what_is_inserted_in_order() {
+        let memtable = Arc::new(Memtable::new());
+        let count = 10_007;
+        for (sequence, i) in shuffled(count).enumerate() {
+            memtable.insert(format!("key{i:08}").as_bytes(), sequence as u64 + 1, Kind::Put, &i.to_le_bytes());
+        }
+        assert_eq!(memtable.entries(), count);
+        let mut iter = memtable.iter();
+        iter.seek_to_first().expect("in memory");
+        for i in 0..count {
+            assert_eq!(key::user_key(iter.key()), format!("key{i:08}").as_bytes());
+            assert_eq!(iter.value(), i.to_le_bytes());
+            iter.next().expect("in memory");
+        }
+        assert!(!iter.valid());
+        iter.seek_to_last().expect("in memory");
+        for i in (0..count).rev() {
+            assert_eq!(iter.value(), i.to_le_bytes());
+            iter.prev().expect("in memory");
+        }
+        assert!(!iter.valid());
+    }
+
+    #[test]
+    fn versions_of_a_key_are_found_by_sequence() {
+        let memtable = Memtable::new();
+        for sequence in [2u64, 4, 6] {
+            let kind = if sequence == 4 { Kind::Delete } else { Kind::Put };
+            memtable.insert(b"k", sequence, kind, &[sequence as u8]);
+            memtable.insert(b"k\0", sequence, Kind::Put, b"other");
+        }
+        let get = |sequence| {
+            let mut value = Vec::new();
+            memtable.get(b"k", sequence, &mut |bytes| value = bytes.to_vec()).map(|kind| (kind, value))
+        };
+        assert_eq!(get(1), None);
+        assert_eq!(get(3), Some((Kind::Put, vec![2])));
+        assert_eq!(get(4), Some((Kind::Delete, vec![])));
+        assert_eq!(get(9), Some((Kind::Put, vec![6])));
+    }
+
+    #[test]
+    fn an_iterator_lives_through_inserts() {
+        let memtable = Arc::new(Memtable::new());
+        for i in 0..100u64 {
+            memtable.insert(format!("{i:03}").as_bytes(), i + 1, Kind::Put, b"");
+        }
+        let mut iter = memtable.iter();
+        iter.seek(&internal_key(b"010", seek_trailer(key::SEQUENCE_MAX))).expect("in memory");
+        let mut last = Vec::new();
+        let mut seen = 0;
+        while iter.valid() {
+            assert!(last.is_empty() || compare(&last, iter.key()).is_lt());
+            last = iter.key().to_vec();
+            if iter.value().is_empty() {
+                seen += 1;
+            }
+            memtable.insert(format!("{seen:03}x").as_bytes(), 1000 + seen, Kind::Put, b"new");
+            iter.next().expect("in memory");
+        }
+        assert_eq!(seen, 90);
+    }
+
+    #[test]
+    fn keys_of_all_lengths_and_large_values() {
+        let memtable = Arc::new(Memtable::new());
+        let mut keys: Vec<Vec<u8>> = (1..40).map(|length| vec![0u8; length]).collect();
+        keys.push(vec![0xff; 65_536]);
+        for (i, key) in keys.iter().enumerate().rev() {
+            memtable.insert(key, i as u64 + 1, Kind::Put, &vec![7; i * 100_000]);
+        }
+        let mut iter = memtable.iter();
+        iter.seek_to_first().expect("in memory");
+        for (i, key) in keys.iter().enumerate() {
+            assert_eq!(key::user_key(iter.key()), key);
+            assert_eq!(iter.value().len(), i * 100_000);
+            iter.next().expect("in memory");
+        }
+        assert!(!iter.valid());
+    }
+}

@@ -1,0 +1,308 @@
+//! Reads the records of a log file, and says where it is damaged.
+
+use super::{BLOCK_BYTES, HEADER_BYTES, Part};
+use crate::base::checksum::record_checksum;
+use crate::base::coding::Decoder;
+use crate::base::error::Result;
+use crate::env::File;
+
+/// What a reader finds next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A sound record; its payload is in [`RecordReader::payload`].
+    Record {
+        /// Where its first fragment begins.
+        offset: u64,
+    },
+    /// Bytes that are no sound record. The reader goes on after them.
+    Damage {
+        /// Where they begin.
+        offset: u64,
+        /// Where reading goes on.
+        end: u64,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// The file's end. More may follow when the file grows.
+    End {
+        /// The file's length.
+        offset: u64,
+    },
+}
+
+/// A reader over the records of one file, front to back.
+#[derive(Debug)]
+pub struct RecordReader<F> {
+    file: F,
+    number: u64,
+    /// The current block's bytes and where they begin in the file.
+    block: Vec<u8>,
+    block_start: u64,
+    /// The next fragment's place in the block.
+    at: usize,
+    payload: Vec<u8>,
+}
+
+/// What stands at a place in a block.
+enum Fragment {
+    Sound { part: Part, start: usize, end: usize },
+    Padding,
+    End,
+    Damaged { reason: String, next: Option<usize> },
+}
+
+impl<F: File> RecordReader<F> {
+    /// A reader at the start of `file`, which has this number in its name.
+    pub fn new(file: F, number: u64) -> Self {
+        Self { file, number, block: Vec::new(), block_start: 0, at: 0, payload: Vec::new() }
+    }
+
+    /// The payload of the last record.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The next record, damage, or the end.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the file system: damage is an answer.
+    pub fn next(&mut self) -> Result<Item> {
+        self.payload.clear();
+        let mut record: Option<u64> = None;
+        loop {
+            if self.at >= self.block.len() && !self.load_next_block()? {
+                return Ok(match record {
+                    Some(offset) => self.damage(offset, "the file ends within a record".into()),
+                    None => Item::End { offset: self.position() },
+                });
+            }
+            let here = self.position();
+            match self.fragment(self.at) {
+                Fragment::Padding => self.at = self.block.len(),
+                Fragment::End => {
+                    let offset = record.unwrap_or(here);
+                    self.at = self.block.len();
+                    return Ok(self.damage(offset, "the file ends within a record's fragment".into()));
+                }
+                Fragment::Damaged { reason, next } => {
+                    self.at = next.unwrap_or(self.block.len());
+                    return Ok(self.damage(record.unwrap_or(here), reason));
+                }
+                Fragment::Sound { part, start, end } => match (part, record) {
+                    // A record begins where another has not ended: the first one's end is missing. The second
+                    // is read by the next call.
+                    (Part::Whole | Part::First, Some(offset)) => {
+                        return Ok(self.damage(offset, "a record has no last fragment".into()));
+                    }
+                    (Part::Middle | Part::Last, None) => {
+                        self.at = end;
+                        return Ok(self.damage(here, "a fragment has no first fragment before it".into()));
+                    }
+                    (Part::Whole | Part::Last, _) => {
+                        self.take(start, end);
+                        return Ok(Item::Record { offset: record.unwrap_or(here) });
+                    }
+                    (Part::First | Part::Middle, _) => {
+                        self.take(start, end);
+                        record = record.or(Some(here));
+                    }
+                },
+            }
+        }
+    }
+
+    fn position(&self) -> u64 {
+        self.block_start + self.at as u64
+    }
+
+    fn damage(&self, offset: u64, reason: String) -> Item {
+        Item::Damage { offset, end: self.position(), reason }
+    }
+
+    fn take(&mut self, start: usize, end: usize) {
+        self.payload.extend_from_slice(self.block.get(start..end).unwrap_or_default());
+        self.at = end;
+    }
+
+    /// Reads the next block, or the rest of one that has grown. False at the file's end.
+    fn load_next_block(&mut self) -> Result<bool> {
+        let full = self.block.len() == BLOCK_BYTES;
+        let (start, keep) = match full {
+            true => (self.block_start + BLOCK_BYTES as u64, 0),
+            false => (self.block_start, self.block.len()),
+        };
+        let mut bytes = vec![0; BLOCK_BYTES];
+        let read = self.file.read_at(start, &mut bytes)?;
+        if read <= keep {
+            return Ok(false);
+        }
+        bytes.truncate(read);
+        self.block = bytes;
+        self.block_start = start;
+        self.at = keep;
+        Ok(true)
+    }
+
+    fn fragment(&self, at: usize) -> Fragment {
+        let rest = self.block.get(at..).unwrap_or_default();
+        if BLOCK_BYTES - at < HEADER_BYTES {
+            return match rest.iter().all(|&byte| byte == 0) {
+                true => Fragment::Padding,
+                false => Fragment::Damaged { reason: "a block's padding is not zero".into(), next: None },
+            };
+        }
+        let Some((header, after)) = rest.split_at_checked(HEADER_BYTES) else {
+            return Fragment::End;
+        };
+        let mut decoder = Decoder::new(header);
+        let (Some(expected), Some(length), Some(kind)) = (decoder.u32(), decoder.u16(), decoder.u8()) else {
+            return Fragment::End;
+        };
+        let length = usize::from(length);
+        let start = at + HEADER_BYTES;
+        let Some(payload) = after.get(..length) else {
+            return match start + length > BLOCK_BYTES {
+                true => Fragment::Damaged {
+                    reason: format!("a fragment's length is {length}, its block has room for {}", BLOCK_BYTES - start),
+                    next: None,
+                },
+                false => Fragment::End,
+            };
+        };
+        let found = record_checksum(self.number, kind, payload);
+        match Part::from_byte(kind) {
+            Some(part) if found == expected => Fragment::Sound { part, start, end: start + length },
+            _ => Fragment::Damaged {
+                reason: format!("a fragment's checksum is {expected:#010x} where its bytes have {found:#010x}"),
+                next: self.sound_at(start + length),
+            },
+        }
+    }
+
+    /// `at`, if a sound fragment stands there.
+    fn sound_at(&self, at: usize) -> Option<usize> {
+        let rest = self.block.get(at..)?;
+        let (header, after) = rest.split_at_checked(HEADER_BYTES)?;
+        let mut decoder = Decoder::new(header);
+        let (expected, length, kind) = (decoder.u32()?, decoder.u16()?, decoder.u8()?);
+        let payload = after.get(..usize::from(length))?;
+        let sound = Part::from_byte(kind).is_some() && record_checksum(self.number, kind, payload) == expected;
+        sound.then_some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Framer;
+    use super::*;
+
+    /// A file that is a byte string.
+    #[derive(Debug)]
+    struct Bytes(Vec<u8>);
+
+    impl File for Bytes {
+        fn append(&mut self, bytes: &[u8]) -> Result<()> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+            let rest = self.0.get(offset as usize..).unwrap_or_default();
+            let count = rest.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        }
+        fn len(&self) -> Result<u64> {
+            Ok(self.0.len() as u64)
+        }
+        fn sync(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    const LENGTHS: [usize; 8] = [0, 1, 100, 32_754, 32_768, 3, 100_000, 7];
+
+    fn payload(index: usize) -> Vec<u8> {
+        (0..LENGTHS[index]).map(|i| (i * 31 + index) as u8).collect()
+    }
+
+    fn log() -> (Vec<u8>, Vec<usize>) {
+        let mut framer = Framer::new(9);
+        let mut bytes = Vec::new();
+        let mut ends = Vec::new();
+        for index in 0..LENGTHS.len() {
+            framer.frame(&payload(index), &mut bytes);
+            ends.push(bytes.len());
+        }
+        (bytes, ends)
+    }
+
+    /// The records that are read from `bytes`, and how often damage was reported.
+    fn read(bytes: Vec<u8>) -> (Vec<Vec<u8>>, usize) {
+        let mut reader = RecordReader::new(Bytes(bytes), 9);
+        let (mut records, mut damages) = (Vec::new(), 0);
+        loop {
+            match reader.next().expect("no I/O error") {
+                Item::Record { .. } => records.push(reader.payload().to_vec()),
+                Item::Damage { offset, end, .. } => {
+                    assert!(end >= offset);
+                    damages += 1;
+                }
+                Item::End { .. } => return (records, damages),
+            }
+        }
+    }
+
+    #[test]
+    fn records_read_back() {
+        let (bytes, _) = log();
+        let (records, damages) = read(bytes);
+        assert_eq!(damages, 0);
+        assert_eq!(records, (0..LENGTHS.len()).map(payload).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_cut_file_gives_a_prefix() {
+        let (bytes, ends) = log();
+        for cut in (0..bytes.len()).step_by(37).chain(ends.iter().copied()).chain(ends.iter().map(|end| end - 1)) {
+            let (records, damages) = read(bytes[..cut].to_vec());
+            let whole = ends.iter().filter(|&&end| end <= cut).count();
+            assert_eq!(records, (0..whole).map(payload).collect::<Vec<_>>(), "cut at {cut}");
+            assert!(damages <= 1);
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_is_reported_and_invents_nothing() {
+        let (bytes, _) = log();
+        for at in (0..bytes.len()).step_by(53) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x40;
+            let (records, damages) = read(damaged);
+            assert!(damages > 0, "flip at {at}");
+            let mut originals = (0..LENGTHS.len()).map(payload);
+            assert!(records.iter().all(|record| originals.any(|original| original == *record)), "flip at {at}");
+        }
+    }
+
+    #[test]
+    fn another_files_records_are_damage() {
+        let mut bytes = Vec::new();
+        Framer::new(8).frame(b"not ours", &mut bytes);
+        assert_eq!(read(bytes), (vec![], 1));
+    }
+
+    #[test]
+    fn a_growing_file_is_followed() {
+        let (bytes, ends) = log();
+        let mut reader = RecordReader::new(Bytes(Vec::new()), 9);
+        let mut start = 0;
+        for (index, &end) in ends.iter().enumerate() {
+            assert!(matches!(reader.next(), Ok(Item::End { .. })));
+            reader.file.0.extend_from_slice(&bytes[start..end]);
+            assert!(matches!(reader.next(), Ok(Item::Record { .. })), "record {index}");
+            assert_eq!(reader.payload(), payload(index));
+            start = end;
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Frames records into the bytes of a log file.
+
+use super::{BLOCK_BYTES, HEADER_BYTES, Part};
+use crate::base::checksum::record_checksum;
+
+/// Frames records for one file, front to back. It only makes bytes; whoever owns the file appends them.
+#[derive(Debug)]
+pub struct Framer {
+    file: u64,
+    /// How much of the current block is used.
+    used: usize,
+}
+
+impl Framer {
+    /// A framer for an empty file with this number.
+    pub fn new(file: u64) -> Self {
+        Self { file, used: 0 }
+    }
+
+    /// Appends the frames of a record to `out`.
+    pub fn frame(&mut self, payload: &[u8], out: &mut Vec<u8>) {
+        let mut rest = payload;
+        let mut first = true;
+        loop {
+            if BLOCK_BYTES - self.used < HEADER_BYTES {
+                out.resize(out.len() + BLOCK_BYTES - self.used, 0);
+                self.used = 0;
+            }
+            let room = BLOCK_BYTES - self.used - HEADER_BYTES;
+            let (now, later) = rest.split_at(rest.len().min(room));
+            self.put_fragment(Part::of(first, later.is_empty()), now, out);
+            if later.is_empty() {
+                return;
+            }
+            rest = later;
+            first = false;
+        }
+    }
+
+    fn put_fragment(&mut self, part: Part, payload: &[u8], out: &mut Vec<u8>) {
+        let length = u16::try_from(payload.len()).expect("a fragment is shorter than a block");
+        let kind = part as u8;
+        out.extend_from_slice(&record_checksum(self.file, kind, payload).to_le_bytes());
+        out.extend_from_slice(&length.to_le_bytes());
+        out.push(kind);
+        out.extend_from_slice(payload);
+        self.used += HEADER_BYTES + payload.len();
+    }
+}
