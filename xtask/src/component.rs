@@ -1,0 +1,139 @@
+//! The component: the core module that cargo builds, encoded to target/esker.wasm.
+//!
+//! ```text
+//! component/  --cargo-->  esker_component.wasm (core module)  --wit-component-->  esker.wasm
+//! ```
+//!
+//! The module is the same whoever builds it where: no path of the building machine gets into it.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use wit_component::ComponentEncoder;
+
+use crate::process;
+use crate::toolchain::{TARGET, Toolchain};
+use crate::workspace::Workspace;
+
+/// The cargo profile that the component is built with.
+pub const PROFILE: &str = "component";
+
+/// Builds the component. The file keeps its time of change if its bytes have not changed, so that
+/// the host, which embeds it, is not built again for nothing.
+pub fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
+    let mut cargo = toolchain.cargo(workspace);
+    cargo
+        .args(["build", "--locked", "--package", "esker-component"])
+        .args(["--target", TARGET, "--profile", PROFILE])
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(workspace, toolchain));
+    process::run(&mut cargo)?;
+
+    let module = workspace.target.join("wasm").join(TARGET).join(PROFILE);
+    let module = module.join("esker_component.wasm");
+    let bytes = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
+    let component =
+        encode(&bytes).with_context(|| format!("cannot make a component of {}", workspace.shown(&module)))?;
+    check_paths(workspace, &component)?;
+    let finished = workspace.component();
+    let changed = replace(&finished, &component)?;
+    eprintln!(
+        "    {} is {} KiB{}",
+        workspace.shown(&finished),
+        component.len().div_ceil(1024),
+        if changed { "" } else { ", as before" }
+    );
+    Ok(())
+}
+
+/// The compiler flags of the component, in cargo's encoding for paths that have spaces.
+pub fn rustflags(workspace: &Workspace, toolchain: &Toolchain) -> OsString {
+    // xxh3, the checksum of every block, is twice as fast with it, and every WASI host has it.
+    let mut flags = OsString::from("-Ctarget-feature=+simd128");
+    for (path, name) in private_paths(workspace, toolchain) {
+        flags.push("\x1f--remap-path-prefix=");
+        flags.push(path);
+        flags.push("=");
+        flags.push(name);
+    }
+    flags
+}
+
+/// The directories that source files are read from, each with the name that stands for it in panic
+/// messages. The compiler takes the last one that matches a path.
+fn private_paths(workspace: &Workspace, toolchain: &Toolchain) -> Vec<(PathBuf, &'static str)> {
+    let cargo = cargo_home();
+    let registries = cargo.join("registry/src");
+    let mut paths = vec![
+        (workspace.root.clone(), "/esker"),
+        (workspace.target.clone(), "/esker/target"),
+        (toolchain.std_sources(), "/rust"),
+        (cargo.join("git/checkouts"), "/deps"),
+        (registries.clone(), "/deps"),
+    ];
+    // Each registry has a directory of its own, whose name depends on the user's settings.
+    let mut each: Vec<_> =
+        fs::read_dir(registries).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    each.sort();
+    paths.extend(each.into_iter().map(|path| (path, "/deps")));
+    paths
+}
+
+/// The user's cargo directory.
+fn cargo_home() -> PathBuf {
+    env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| env::home_dir().unwrap_or_default().join(".cargo"))
+}
+
+/// Wraps a core module, which carries its WIT world in custom sections, into a component.
+fn encode(module: &[u8]) -> Result<Vec<u8>> {
+    ComponentEncoder::default().module(module)?.validate(true).encode()
+}
+
+/// Fails if the building machine shows through: then the same sources would give other bytes
+/// elsewhere, and users would see directories that are not theirs.
+fn check_paths(workspace: &Workspace, component: &[u8]) -> Result<()> {
+    for path in [workspace.root.clone(), cargo_home().join("registry")] {
+        let needle = path.to_string_lossy();
+        let found = component.windows(needle.len()).any(|window| window == needle.as_bytes());
+        ensure!(!found, "the component contains the path {needle}; see `private_paths`");
+    }
+    Ok(())
+}
+
+/// Writes `path` by way of a temporary file, unless it has these bytes already. Returns whether it
+/// was written.
+fn replace(path: &Path, bytes: &[u8]) -> Result<bool> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(false);
+    }
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    fs::write(&temporary, bytes)?;
+    fs::rename(&temporary, path)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_the_same_bytes_is_left_alone() {
+        let path = env::temp_dir().join(format!("xtask-replace-{}.wasm", std::process::id()));
+        assert!(replace(&path, b"one").unwrap());
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        assert!(!replace(&path, b"one").unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
+        assert!(replace(&path, b"two").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_module_is_refused() {
+        assert!(encode(b"not wasm").is_err());
+    }
+}

@@ -1,0 +1,59 @@
+//! The project's own commands, run as `cargo xtask COMMAND`.
+//!
+//! One file per command; what several commands need stands in `workspace` (where things are),
+//! `process` (how children are run) and `toolchain` (who can compile for wasm). Nothing here
+//! depends on Esker's own crates, so that a broken engine can still be built, linted and tested.
+
+mod build;
+mod component;
+mod demo;
+mod process;
+mod test;
+mod tidy;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Esker's project commands")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the component (target/esker.wasm) and the `esker` binary that embeds it
+    Build(build::Args),
+    /// Run every check and every test
+    Test,
+    /// Check the rules of the source tree that no compiler knows
+    Tidy,
+    /// Build, then show the store at work
+    Demo,
+}
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let result = Workspace::locate().and_then(|workspace| {
+        match command {
+            Command::Build(args) => build::run(&workspace, &args)?,
+            Command::Test => return Ok(test::run(&workspace)),
+            Command::Tidy => tidy::run(&workspace)?,
+            Command::Demo => demo::run(&workspace)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    });
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

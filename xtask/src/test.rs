@@ -1,0 +1,209 @@
+//! `cargo xtask test`: every check and every test, as continuous integration runs them.
+//!
+//! Everything that links wasmtime is built in one profile, `release`, and the crates are always
+//! chosen together: compiling wasmtime takes minutes, and another profile or another set of
+//! features would compile it once more. All steps run even if one fails, except that no test can
+//! run without the component. The last line counts the tests; a failed step that has no failed
+//! tests of its own counts as one.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::toolchain::{self, TARGET, Toolchain};
+use crate::workspace::Workspace;
+use crate::{build, component, process, tidy};
+
+/// What the host's crates are to cargo: all packages but the guest's, which is built for wasm, and
+/// this one, which is built in the `dev` profile (it runs at this moment).
+const HOST_CRATES: [&str; 7] = [
+    "--release",
+    "--workspace",
+    "--exclude=esker-component",
+    "--exclude=xtask",
+    "--features=esker-tests/component",
+    "--locked",
+    "--quiet",
+];
+
+/// Runs everything; the count is the last thing printed, also when something failed.
+pub fn run(workspace: &Workspace) -> ExitCode {
+    let mut report = Report::default();
+    report.step("check the formatting", |_| {
+        process::run(process::cargo(workspace).args(["fmt", "--all", "--check"]))
+    });
+    report.step("tidy", |_| tidy::run(workspace));
+    let toolchain = report.step("find a compiler for wasm", |_| toolchain::find(workspace));
+    let built = report.step("build the component", |_| {
+        component::build(workspace, toolchain.as_ref().context("there is no compiler for wasm")?)
+    });
+    if built.is_some() {
+        report.step("build the host", |_| build::host(workspace));
+        report.step("run the tests", |counts| {
+            let mut cargo = process::cargo(workspace);
+            cargo
+                .args(["test", "--no-fail-fast"])
+                .args(HOST_CRATES)
+                .env("ESKER_COMPONENT", workspace.component())
+                .env("ESKER_BIN", workspace.binary());
+            counted(&mut cargo, counts)
+        });
+    }
+    report.step("run xtask's own tests", |counts| {
+        let arguments = ["test", "--quiet", "--locked", "--package=xtask"];
+        counted(process::cargo(workspace).args(arguments), counts)
+    });
+    report.step("lint", |_| lint(workspace));
+    report.step("lint the component", |_| lint_component(workspace, toolchain.as_ref()));
+    report.step("build the documentation", |_| {
+        let mut cargo = process::cargo(workspace);
+        cargo.args(["doc", "--no-deps"]).args(HOST_CRATES);
+        process::run(cargo.env("RUSTDOCFLAGS", "-Dwarnings").env("ESKER_COMPONENT", workspace.component()))
+    });
+    report.finish()
+}
+
+/// Clippy on the host's crates, in the profile of the tests, and on xtask in its own.
+fn lint(workspace: &Workspace) -> Result<()> {
+    let mut cargo = process::cargo(workspace);
+    cargo.arg("clippy").args(HOST_CRATES).arg("--all-targets").args(["--", "-Dwarnings"]);
+    process::run(cargo.env("ESKER_COMPONENT", workspace.component()))?;
+    let mut cargo = process::cargo(workspace);
+    cargo.args(["clippy", "--quiet", "--locked", "--package=xtask", "--all-targets"]);
+    process::run(cargo.args(["--", "-Dwarnings"]))
+}
+
+/// Clippy on the component. Where the wasm toolchain has no clippy, the host's checks the same code
+/// as if it were for the host: generated bindings compile there, though they cannot run.
+fn lint_component(workspace: &Workspace, toolchain: Option<&Toolchain>) -> Result<()> {
+    let mut cargo = match toolchain.filter(|toolchain| toolchain.has_clippy()) {
+        Some(toolchain) => {
+            let mut cargo = toolchain.cargo(workspace);
+            cargo.args(["clippy", "--target", TARGET, "--profile", component::PROFILE]);
+            cargo.env("CARGO_ENCODED_RUSTFLAGS", component::rustflags(workspace, toolchain));
+            cargo
+        }
+        None => {
+            eprintln!("    the wasm toolchain has no clippy: linting with the host's");
+            let mut cargo = process::cargo(workspace);
+            cargo.args(["clippy", "--release"]);
+            cargo
+        }
+    };
+    cargo.args(["--quiet", "--locked", "--package=esker-component", "--lib"]);
+    process::run(cargo.args(["--", "-Dwarnings"]))
+}
+
+/// Runs a `cargo test`, passes its output on, and adds its result lines to `counts`.
+fn counted(cargo: &mut Command, counts: &mut Counts) -> Result<()> {
+    let mut child = cargo.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let output = child.stdout.take().context("a piped child has its output")?;
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line?;
+        let mut out = std::io::stdout().lock();
+        out.write_all(&line)?;
+        out.write_all(b"\n")?;
+        if let Some(more) = Counts::of_line(&String::from_utf8_lossy(&line)) {
+            counts.add(more);
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("cargo test failed ({status}); failed tests: {}", counts.failed);
+    }
+    Ok(())
+}
+
+/// How many tests did what.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Counts {
+    /// Reads the line with which a test program ends:
+    /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; …`.
+    fn of_line(line: &str) -> Option<Self> {
+        let (_, figures) = line.strip_prefix("test result: ")?.split_once(". ")?;
+        let figure = |name: &str| {
+            let of_name = |part: &str| part.trim().strip_suffix(name)?.trim().parse().ok();
+            figures.split(';').find_map(of_name)
+        };
+        Some(Self { passed: figure("passed")?, failed: figure("failed")?, skipped: figure("ignored")? })
+    }
+
+    fn add(&mut self, more: Self) {
+        self.passed += more.passed;
+        self.failed += more.failed;
+        self.skipped += more.skipped;
+    }
+}
+
+/// What has happened so far.
+#[derive(Default)]
+struct Report {
+    counts: Counts,
+    /// The headings of the steps that failed.
+    failed: Vec<&'static str>,
+}
+
+impl Report {
+    /// Runs one step; a failure is noted, not passed on.
+    fn step<T>(&mut self, heading: &'static str, work: impl FnOnce(&mut Counts) -> Result<T>) -> Option<T> {
+        let mut counts = Counts::default();
+        let result = process::step(heading, || work(&mut counts));
+        if let Err(error) = &result {
+            eprintln!("error: {error:#}");
+            self.failed.push(heading);
+            // A step can fail without a failed test: a lint, a crash, code that does not compile.
+            counts.failed = counts.failed.max(1);
+        }
+        self.counts.add(counts);
+        result.ok()
+    }
+
+    /// Prints the closing lines.
+    fn finish(self) -> ExitCode {
+        let Counts { passed, failed, skipped } = self.counts;
+        if !self.failed.is_empty() {
+            eprintln!("failed steps: {}", self.failed.join(", "));
+        }
+        println!("{passed} passed, {failed} failed, {skipped} skipped");
+        if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_lines_are_read() {
+        let line = "test result: FAILED. 12 passed; 1 failed; 3 ignored; 0 measured; \
+                    5 filtered out; finished in 0.02s";
+        let counts = Counts { passed: 12, failed: 1, skipped: 3 };
+        assert_eq!(Counts::of_line(line), Some(counts));
+        assert_eq!(Counts::of_line("test result: nothing"), None);
+        assert_eq!(Counts::of_line("test a_test ... ok"), None);
+    }
+
+    #[test]
+    fn a_failed_step_without_failed_tests_counts_as_one() {
+        let mut report = Report::default();
+        report.step("passes", |counts| {
+            counts.passed = 2;
+            Ok(())
+        });
+        report.step("breaks", |_| -> Result<()> { bail!("does not compile") });
+        report.step("fails", |counts| -> Result<()> {
+            counts.add(Counts { passed: 4, failed: 3, skipped: 1 });
+            bail!("tests failed")
+        });
+        assert_eq!(report.counts, Counts { passed: 6, failed: 4, skipped: 1 });
+        assert_eq!(report.failed, ["breaks", "fails"]);
+        assert_eq!(report.finish(), ExitCode::FAILURE);
+    }
+}
