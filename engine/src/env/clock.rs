@@ -15,7 +15,10 @@ pub struct StdClock {
 #[cfg(not(target_family = "wasm"))]
 impl StdClock {
     /// A clock that starts now.
-    #[expect(clippy::disallowed_methods, reason = "this is where the engine's native users get their time from")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where the engine's native users get their time from"
+    )]
     pub fn new() -> Self {
         Self { start: std::time::Instant::now() }
     }

@@ -112,7 +112,9 @@ fn large_appends_read_back<F: Fs>(fs: &F) {
     let file = fine(fs.open("000001.sst"));
     let all = [large, larger].concat();
     assert!(read(&file, 0, 1_700_010) == all, "all in one read");
-    for (offset, length) in [(200_003, 1_500_007), (200_000, 6), (65_535, 2), (65_536, 70_000), (131_071, 1_000_000)] {
+    for (offset, length) in
+        [(200_003, 1_500_007), (200_000, 6), (65_535, 2), (65_536, 70_000), (131_071, 1_000_000)]
+    {
         let (start, end) = (offset, offset + length);
         assert!(read(&file, start as u64, length) == all[start..end], "from {start} to {end}");
     }
@@ -134,7 +136,11 @@ fn an_early_reader_sees_later_appends<F: Fs>(fs: &F) {
     for round in 1..=3u8 {
         fine(writer.append(&[round; 100]));
         assert_eq!(fine(reader.len()), u64::from(round) * 100, "the length after append {round}");
-        assert_eq!(read(&reader, u64::from(round - 1) * 100, 200), [round; 100], "the bytes of append {round}");
+        assert_eq!(
+            read(&reader, u64::from(round - 1) * 100, 200),
+            [round; 100],
+            "the bytes of append {round}"
+        );
     }
 }
 

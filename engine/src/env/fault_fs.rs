@@ -99,10 +99,12 @@ impl<F> FaultFs<F> {
 
     /// Lets all calls succeed again.
     pub fn disarm(&self) {
-        *self.lock() = Faults::default();
+        let mut faults = self.lock();
+        faults.armed = None;
+        faults.sync_dir_failed = false;
     }
 
-    /// How many calls have failed since a fault was armed.
+    /// How many calls have met the fault that was armed last.
     pub fn struck(&self) -> u64 {
         self.lock().struck
     }
@@ -339,6 +341,8 @@ mod tests {
         fs.arm(Fault::once(Effect::Io, 1).on(Call::Sync));
         file.sync().expect_err("armed");
         file.sync().expect("it claims to be well");
-        assert!((0..100).any(|seed| fs.inner().power_cut(seed).bytes("a").is_some_and(|bytes| bytes.is_empty())));
+        assert!(
+            (0..100).any(|seed| fs.inner().power_cut(seed).bytes("a").is_some_and(|bytes| bytes.is_empty()))
+        );
     }
 }

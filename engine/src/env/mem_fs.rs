@@ -124,7 +124,8 @@ impl MemFs {
 impl fmt::Debug for MemFs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let disk = self.lock();
-        let lengths = disk.names.iter().map(|(name, id)| (name, disk.nodes.get(id).map(|node| node.bytes.len())));
+        let lengths =
+            disk.names.iter().map(|(name, id)| (name, disk.nodes.get(id).map(|node| node.bytes.len())));
         f.debug_map().entries(lengths).finish()
     }
 }
@@ -342,7 +343,9 @@ impl Disk {
             log.push(LoggedCall { call, file: file.to_owned(), bytes });
         }
         match self.crash_at {
-            Some(number) if self.calls >= number => Err(Error::io(&call.to_string(), file, "the machine has crashed")),
+            Some(number) if self.calls >= number => {
+                Err(Error::io(&call.to_string(), file, "the machine has crashed"))
+            }
             _ => Ok(()),
         }
     }
@@ -365,7 +368,10 @@ impl Disk {
 
     fn ensure_absent(&self, call: Call, name: &str) -> Result<()> {
         if self.names.contains_key(name) {
-            return Err(Error::new(ErrorKind::AlreadyExists, format!("{call} {name}: the file is there already")));
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("{call} {name}: the file is there already"),
+            ));
         }
         Ok(())
     }
@@ -454,14 +460,22 @@ mod tests {
 
         let cut: Vec<MemFs> = SEEDS.map(|seed| killed.power_cut(seed)).collect();
         assert!(cut.iter().any(|disk| disk.bytes("b").is_none()), "b was never synced into the directory");
-        assert!(cut.iter().any(|disk| disk.bytes("a").as_deref() == Some(b"synced")), "so many seeds lose an append");
+        assert!(
+            cut.iter().any(|disk| disk.bytes("a").as_deref() == Some(b"synced")),
+            "so many seeds lose an append"
+        );
     }
 
     #[test]
     fn a_power_cut_keeps_what_was_synced_and_shows_every_kind_of_damage_after_it() {
         let (fs, _file) = disk(b"synced", &[b"first", b"second"]);
-        let found: Vec<Vec<u8>> = SEEDS.map(|seed| fs.power_cut(seed).bytes("a").expect("a is durable")).collect();
-        assert!(found.iter().all(|bytes| bytes.starts_with(b"synced") && bytes.len() <= b"syncedfirstsecond".len()));
+        let found: Vec<Vec<u8>> =
+            SEEDS.map(|seed| fs.power_cut(seed).bytes("a").expect("a is durable")).collect();
+        assert!(
+            found
+                .iter()
+                .all(|bytes| bytes.starts_with(b"synced") && bytes.len() <= b"syncedfirstsecond".len())
+        );
 
         let seen = |what: &str, shape: &dyn Fn(&[u8]) -> bool| {
             assert!(found.iter().any(|bytes| shape(&bytes[6..])), "no seed shows: {what}");

@@ -158,7 +158,9 @@ fn file_names(directory: &Path) -> io::Result<Vec<String>> {
 /// A hard link; a synced copy where the file system has no hard links.
 fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
     match fs::hard_link(from, to) {
-        Err(cause) if matches!(cause.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+        Err(cause)
+            if matches!(cause.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) =>
+        {
             copy(from, to)
         }
         linked => linked,

@@ -131,7 +131,8 @@ fn arrived(disk: &Disk, written: &[u8], fate: &Fate, dice: &mut Dice) -> Vec<u8>
 }
 
 fn stale(disk: &Disk, length: usize, dice: &mut Dice) -> Vec<u8> {
-    let donor = disk.nodes.values().nth(dice.below(disk.nodes.len())).expect("the damaged file is one of them");
+    let donor =
+        disk.nodes.values().nth(dice.below(disk.nodes.len())).expect("the damaged file is one of them");
     let start = dice.below(donor.bytes.len() + 1);
     donor.bytes[start..].iter().copied().chain(std::iter::repeat(0)).take(length).collect()
 }
