@@ -24,6 +24,7 @@ pub mod env;
 pub mod iter;
 pub mod memtable;
 pub mod record;
+pub mod sstable;
 
 pub use base::batch::Batch;
 pub use base::error::{Corruption, Error, ErrorKind, Result};

@@ -1,0 +1,211 @@
+//! An open table: its index and filter in memory, its blocks read as they are needed.
+
+use super::block::{Block, BlockIter};
+use super::cache::BlockCache;
+use super::filter;
+use super::format::{Codec, FOOTER_BYTES, Footer, Handle, Properties, TRAILER_BYTES};
+use super::iter::{ReadMode, TableIter};
+use crate::base::checksum::block_checksum;
+use crate::base::coding::Decoder;
+use crate::base::error::{Error, Result};
+use crate::base::file_name::FileName;
+use crate::base::key::{self, Kind, internal_key, seek_trailer};
+use crate::env::File;
+use std::sync::Arc;
+
+/// The longest block: one entry of the largest key and value, with room to spare.
+const BLOCK_BYTES_MAX: u64 = 128 << 20;
+
+/// An open table.
+#[derive(Debug)]
+pub struct Table<F> {
+    file: F,
+    number: u64,
+    size: u64,
+    footer: Footer,
+    properties: Properties,
+    index: Arc<Block>,
+    filter: Vec<u8>,
+}
+
+impl<F: File> Table<F> {
+    /// Opens the table `number` in `file`: reads its footer, properties, index and filter.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` where one of them is damaged, `CannotOpen` for a newer format, and those of the file.
+    pub fn open(file: F, number: u64) -> Result<Self> {
+        let size = file.len()?;
+        let mut bytes = vec![0; FOOTER_BYTES];
+        let read = file.read_at(size.saturating_sub(FOOTER_BYTES as u64), &mut bytes)?;
+        let footer = Footer::decode(number, size, bytes.get(..read).unwrap_or_default())?;
+        let filter = read_block(&file, number, footer.filter)?;
+        let properties = read_block(&file, number, footer.properties)?;
+        let properties = Properties::decode(&properties).ok_or_else(|| {
+            let name = FileName::Table(number).to_string();
+            Error::corrupt(name, footer.properties.offset, "the properties are malformed")
+        })?;
+        let index = read_block(&file, number, footer.index)?;
+        let index = Arc::new(Block::new(number, footer.index.offset, index)?);
+        Ok(Self { file, number, size, footer, properties, index, filter })
+    }
+
+    /// The number in the table's name.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The file's length in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What the table says of itself.
+    pub fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    /// The memory that index and filter take, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.index.weight() + self.filter.capacity() as u64 + size_of::<Self>() as u64
+    }
+
+    /// Whether a key with this hash can be in the table.
+    #[inline]
+    pub fn may_contain(&self, hash: u64) -> bool {
+        filter::may_contain(&self.filter, hash)
+    }
+
+    /// The newest version of `user_key` that `sequence` sees: its kind; `read` is given the value of a put.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` where a block is damaged, and those of the file.
+    pub fn get(
+        &self,
+        cache: &BlockCache,
+        user_key: &[u8],
+        sequence: u64,
+        read: &mut dyn FnMut(&[u8]),
+    ) -> Result<Option<Kind>> {
+        let target = internal_key(user_key, seek_trailer(sequence));
+        let mut index = self.index_iter();
+        index.seek(&target)?;
+        if !index.valid() {
+            return Ok(None);
+        }
+        let mut block = BlockIter::new(self.block(cache, self.handle(&index)?)?);
+        block.seek(&target)?;
+        if !block.valid() {
+            // The index key may be greater than the block's last: what is sought can begin the next block.
+            index.next()?;
+            if !index.valid() {
+                return Ok(None);
+            }
+            block.reset(self.block(cache, self.handle(&index)?)?);
+            block.seek(&target)?;
+        }
+        let (found, trailer) = key::split(block.key());
+        if !block.valid() || found != user_key {
+            return Ok(None);
+        }
+        let kind = key::kind_of(trailer).ok_or_else(|| self.index.damaged("an entry's kind is unknown"))?;
+        if kind == Kind::Put {
+            read(block.value());
+        }
+        Ok(Some(kind))
+    }
+
+    /// An iterator over all entries, which reads blocks in this mode.
+    pub fn iter(self: &Arc<Self>, cache: &Arc<BlockCache>, mode: ReadMode) -> TableIter<F> {
+        TableIter::new(Arc::clone(self), Arc::clone(cache), mode)
+    }
+
+    pub(super) fn index_iter(&self) -> BlockIter {
+        BlockIter::new(Arc::clone(&self.index))
+    }
+
+    /// The handle that an index entry holds.
+    pub(super) fn handle(&self, index: &BlockIter) -> Result<Handle> {
+        Handle::decode(index.value())
+            .filter(|handle| handle.offset.checked_add(handle.length).is_some_and(|end| end <= self.footer.index.offset))
+            .ok_or_else(|| self.index.damaged("an index entry's handle is malformed"))
+    }
+
+    /// The block at `handle`, from the cache or from the file.
+    pub(super) fn block(&self, cache: &BlockCache, handle: Handle) -> Result<Arc<Block>> {
+        if let Some(block) = cache.get((self.number, handle.offset)) {
+            return Ok(block);
+        }
+        let bytes = read_block(&self.file, self.number, handle)?;
+        let block = Arc::new(Block::new(self.number, handle.offset, bytes)?);
+        cache.insert((self.number, handle.offset), Arc::clone(&block));
+        Ok(block)
+    }
+
+    /// The block at `handle`, if the cache has it.
+    pub(super) fn cached(&self, cache: &BlockCache, handle: Handle) -> Option<Arc<Block>> {
+        cache.get((self.number, handle.offset))
+    }
+
+    /// Reads the file's bytes from `offset` on: as many as fill `buffer`, fewer at the end of the data.
+    pub(super) fn read_ahead(&self, offset: u64, buffer: &mut Vec<u8>, bytes: usize) -> Result<()> {
+        buffer.resize(bytes, 0);
+        let read = self.file.read_at(offset, buffer)?;
+        buffer.truncate(read);
+        Ok(())
+    }
+
+    /// A block from its stored bytes.
+    pub(super) fn decode(&self, handle: Handle, stored: &[u8]) -> Result<Arc<Block>> {
+        let bytes = decode_block(self.number, handle, stored)?;
+        Ok(Arc::new(Block::new(self.number, handle.offset, bytes)?))
+    }
+}
+
+fn read_block<F: File>(file: &F, number: u64, handle: Handle) -> Result<Vec<u8>> {
+    let damaged = |message: String| Error::corrupt(FileName::Table(number).to_string(), handle.offset, message);
+    if handle.length > BLOCK_BYTES_MAX {
+        return Err(damaged(format!("a block of {} bytes: the limit is {BLOCK_BYTES_MAX}", handle.length)));
+    }
+    let stored_length = handle.length as usize + TRAILER_BYTES;
+    let mut stored = vec![0; stored_length];
+    let read = file.read_at(handle.offset, &mut stored)?;
+    if read < stored_length {
+        return Err(damaged(format!("a block of {stored_length} bytes, the file has {read} more")));
+    }
+    decode_block(number, handle, &stored)
+}
+
+/// Checks and decompresses a block's stored bytes, payload and trailer.
+fn decode_block(number: u64, handle: Handle, stored: &[u8]) -> Result<Vec<u8>> {
+    let damaged = |message: String| Error::corrupt(FileName::Table(number).to_string(), handle.offset, message);
+    let Some((covered, checksum)) = stored.split_last_chunk::<8>() else {
+        return Err(damaged("a block without a trailer".into()));
+    };
+    let expected = u64::from_le_bytes(*checksum);
+    let found = block_checksum(handle.offset, covered);
+    if expected != found {
+        return Err(damaged(format!("the block's checksum is {expected:#018x}, its bytes have {found:#018x}")));
+    }
+    let Some((&codec, payload)) = covered.split_last() else {
+        return Err(damaged("a block without a codec".into()));
+    };
+    match Codec::from_byte(codec) {
+        Some(Codec::None) => Ok(payload.to_vec()),
+        Some(Codec::Lz4) => decompress(payload).map_err(damaged),
+        None => Err(damaged(format!("the block's codec is {codec}: this build knows 0 and 1"))),
+    }
+}
+
+fn decompress(payload: &[u8]) -> Result<Vec<u8>, String> {
+    let mut decoder = Decoder::new(payload);
+    let length = decoder.varint().filter(|&length| length <= BLOCK_BYTES_MAX);
+    let Some(length) = length else { return Err("a compressed block's length is malformed".into()) };
+    let mut bytes = vec![0; length as usize];
+    match lz4_flex::block::decompress_into(decoder.rest(), &mut bytes) {
+        Ok(found) if found == bytes.len() => Ok(bytes),
+        Ok(found) => Err(format!("a compressed block has {found} bytes, its header says {length}")),
+        Err(error) => Err(format!("a compressed block does not decompress: {error}")),
+    }
+}
