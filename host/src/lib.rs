@@ -1,1 +1,78 @@
-//! The Esker host.
+//! Esker in a Rust program: the store runs as a WebAssembly component in a sandbox, and this crate is its host.
+//!
+//! ```text
+//! Runtime ── compiles the component, once a process
+//! KvStore ── an open store for many threads; Snapshot, Scan, Batch go with it
+//!    Instance ── an open store for one thread
+//!       Sandbox ── the one directory, the clock and the memory that the component is given
+//!       DirLock ── keeps other processes out of the directory
+//! ```
+//!
+//! # Example
+//!
+#![cfg_attr(component_embedded, doc = "```")]
+#![cfg_attr(not(component_embedded), doc = "```no_run")]
+//! use esker_host::{Batch, Durability, KeyRange, KvStore, Options, Runtime, ScanOptions};
+//!
+//! # fn main() -> esker_host::Result<()> {
+//! # let dir = std::env::temp_dir().join(format!("esker-example-{}", std::process::id()));
+//! let runtime = Runtime::new()?;
+//! let store = KvStore::open(&runtime, &dir, Options::default())?;
+//!
+//! store.put(b"fruit/apple", b"red", Durability::Buffered)?;
+//! assert_eq!(store.get(b"fruit/apple")?, Some(b"red".to_vec()));
+//!
+//! let mut batch = Batch::new();
+//! batch.put(b"fruit/banana", b"yellow")?;
+//! batch.put(b"fruit/cherry", b"black")?;
+//! batch.delete(b"fruit/apple")?;
+//! store.write(&batch, Durability::Synced)?; // all three or none, and on disk
+//!
+//! for entry in store.scan(KeyRange::prefix(b"fruit/"), ScanOptions::default())? {
+//!     let (key, value) = entry?;
+//!     println!("{} is {}", String::from_utf8_lossy(&key), String::from_utf8_lossy(&value));
+//! }
+//! store.close()?;
+//! # std::fs::remove_dir_all(&dir).expect("the store is closed");
+//! # Ok(())
+//! # }
+#![doc = "```"]
+//!
+//! # What it needs
+//!
+//! The component is part of the build when `cargo xtask build` has made it (`target/esker.wasm`), or when the
+//! environment variable `ESKER_COMPONENT` names it at build time; [`component_embedded`] tells. Else give
+//! [`Runtime::from_file`] one.
+//!
+//! The host knows the store only by the interface `esker:kv` in `wit/esker.wit`: it holds no storage code, so any
+//! component with that interface can take the store's place.
+
+mod batch;
+mod bindings;
+mod chores;
+mod commit_queue;
+mod convert;
+mod dir_lock;
+mod error;
+mod image_cache;
+mod instance;
+mod kv_store;
+mod options;
+mod packed;
+mod runtime;
+mod sandbox;
+mod scan;
+mod snapshot;
+
+pub use batch::{Batch, limits};
+pub use dir_lock::DirLock;
+pub use error::{Corruption, Error, Result};
+pub use instance::{CursorHandle, Instance, SnapshotHandle};
+pub use kv_store::KvStore;
+pub use options::{
+    Compression, Durability, KeyRange, Options, Pressure, Progress, RecoveryMode, ScanOptions, Verification,
+};
+pub use runtime::{Runtime, component_embedded};
+pub use sandbox::Sandbox;
+pub use scan::Scan;
+pub use snapshot::Snapshot;

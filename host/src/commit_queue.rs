@@ -1,0 +1,286 @@
+//! The writers' queue: whoever is in front commits for everybody who waits behind.
+//!
+//! ```text
+//! 1. A writer joins the end of the queue with its packed batch and sleeps until it is in front or served.
+//! 2. The one in front waits for the instance; more writers join meanwhile.
+//! 3. It takes a run of batches from the front, commits them as one write with the strongest durability among
+//!    them, and hands each its sequence number, or all of them the error.
+//! 4. It leaves with those it served and wakes the next in front.
+//! ```
+//!
+//! The design is LevelDB's (`DBImpl::Write`). It is what makes synced writes of many threads share one sync.
+
+use crate::error::{Error, Result};
+use crate::options::Durability;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// A group grows to this many bytes.
+const GROUP_BYTES_MAX: usize = 1 << 20;
+
+/// The group of a small first batch grows by no more than this, so that it is not slowed down much.
+const GROUP_BYTES_SMALL: usize = 64 << 10;
+
+/// A batch as a writer brings it to the queue.
+pub struct Request {
+    /// The operations in packed form, checked against the limits: the whole group fails if one of it does.
+    pub packed: Vec<u8>,
+    /// How many they are.
+    pub operations: u64,
+    /// How far the write must go.
+    pub durability: Durability,
+}
+
+/// The queue.
+#[derive(Default)]
+pub struct CommitQueue {
+    waiting: Mutex<VecDeque<Arc<Writer>>>,
+    /// The length of `waiting`, to be read without its lock.
+    length: AtomicUsize,
+}
+
+struct Writer {
+    request: Request,
+    outcome: OnceLock<Result<u64>>,
+    /// Signalled, under the queue's lock, when the writer was served or came to the front.
+    turn: Condvar,
+}
+
+impl CommitQueue {
+    /// Whether nobody waits, as far as can be told without the lock.
+    pub fn is_empty(&self) -> bool {
+        self.length.load(Ordering::Relaxed) == 0
+    }
+
+    /// Waits until `request` is committed, and returns the sequence number of its last operation.
+    ///
+    /// `enter` waits for the instance; `write` commits a packed batch in it. Both are called only if this writer
+    /// comes to the front before it is served.
+    pub fn commit<I>(
+        &self,
+        request: Request,
+        enter: impl FnOnce() -> I,
+        write: impl FnOnce(&mut I, &[u8], Durability) -> Result<u64>,
+    ) -> Result<u64> {
+        let writer = Arc::new(Writer { request, outcome: OnceLock::new(), turn: Condvar::new() });
+        self.wait_for_turn(&writer);
+        if let Some(outcome) = writer.outcome.get() {
+            return outcome.clone();
+        }
+        let mut departure = Departure { queue: self, group: Vec::new() };
+        let mut instance = enter();
+        departure.group = self.gather();
+        let committed = commit_group(&departure.group, &mut instance, write);
+        drop(instance);
+        departure.serve(committed);
+        drop(departure);
+        writer.outcome.get().cloned().unwrap_or_else(|| Err(abandoned()))
+    }
+
+    fn wait_for_turn(&self, writer: &Arc<Writer>) {
+        let mut waiting = self.lock();
+        waiting.push_back(writer.clone());
+        self.length.store(waiting.len(), Ordering::Relaxed);
+        let in_front =
+            |waiting: &VecDeque<Arc<Writer>>| waiting.front().is_some_and(|front| Arc::ptr_eq(front, writer));
+        while writer.outcome.get().is_none() && !in_front(&waiting) {
+            waiting = writer.turn.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The writers at the front that go together. They stay in the queue until they are served.
+    fn gather(&self) -> Vec<Arc<Writer>> {
+        let waiting = self.lock();
+        let first = waiting.front().map_or(0, |writer| writer.request.packed.len());
+        let limit =
+            if first <= GROUP_BYTES_SMALL { first + GROUP_BYTES_SMALL } else { GROUP_BYTES_MAX.max(first) };
+        let mut bytes = 0;
+        let within = |writer: &&Arc<Writer>| {
+            bytes += writer.request.packed.len();
+            bytes <= limit
+        };
+        waiting.iter().take_while(within).cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Writer>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Commits the group as one write; returns the sequence number of its last operation.
+fn commit_group<I>(
+    group: &[Arc<Writer>],
+    instance: &mut I,
+    write: impl FnOnce(&mut I, &[u8], Durability) -> Result<u64>,
+) -> Result<u64> {
+    let requests = || group.iter().map(|writer| &writer.request);
+    let durability = requests().map(|request| request.durability).max().unwrap_or(Durability::Deferred);
+    match group {
+        [alone] => write(instance, &alone.request.packed, durability),
+        _ => {
+            let mut packed = Vec::with_capacity(requests().map(|request| request.packed.len()).sum());
+            requests().for_each(|request| packed.extend_from_slice(&request.packed));
+            write(instance, &packed, durability)
+        }
+    }
+}
+
+/// Takes the served writers out of the queue when the front one leaves, even by a panic: or those behind would wait
+/// for ever.
+struct Departure<'a> {
+    queue: &'a CommitQueue,
+    group: Vec<Arc<Writer>>,
+}
+
+impl Departure<'_> {
+    /// Gives every writer of the group its outcome.
+    fn serve(&self, committed: Result<u64>) {
+        let operations: u64 = self.group.iter().map(|writer| writer.request.operations).sum();
+        let mut done = 0;
+        for writer in &self.group {
+            done += writer.request.operations;
+            let outcome = committed.clone().map(|last| last - operations + done);
+            writer.outcome.get_or_init(|| outcome);
+        }
+    }
+}
+
+impl Drop for Departure<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.queue.lock();
+        // The one in front leaves in any case, also if it never got so far as to gather a group.
+        for _ in 0..self.group.len().max(1) {
+            if let Some(writer) = waiting.pop_front() {
+                writer.outcome.get_or_init(|| Err(abandoned()));
+                writer.turn.notify_one();
+            }
+        }
+        self.queue.length.store(waiting.len(), Ordering::Relaxed);
+        if let Some(next) = waiting.front() {
+            next.turn.notify_one();
+        }
+    }
+}
+
+fn abandoned() -> Error {
+    Error::Bug("the thread that committed for a group of writers panicked".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Barrier, mpsc};
+    use std::thread;
+
+    /// A log that numbers the bytes it is given: a byte is an operation.
+    #[derive(Default)]
+    struct Log {
+        bytes: Vec<u8>,
+        writes: Vec<Durability>,
+    }
+
+    fn request(byte: u8, durability: Durability) -> Request {
+        Request { packed: vec![byte], operations: 1, durability }
+    }
+
+    fn append(log: &mut MutexGuard<'_, Log>, packed: &[u8], durability: Durability) -> Result<u64> {
+        log.bytes.extend_from_slice(packed);
+        log.writes.push(durability);
+        Ok(log.bytes.len() as u64)
+    }
+
+    #[test]
+    fn each_writer_gets_the_place_of_its_own_operation() {
+        let (queue, log) = (CommitQueue::default(), Mutex::new(Log::default()));
+        let start = Barrier::new(8);
+        let writer = |byte: u8| {
+            start.wait();
+            let places: Vec<u64> = (0..200)
+                .map(|_| {
+                    let enter = || log.lock().expect("not poisoned");
+                    queue
+                        .commit(request(byte, Durability::Buffered), enter, append)
+                        .expect("the log takes everything")
+                })
+                .collect();
+            (byte, places)
+        };
+        let written: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|byte| scope.spawn(move || writer(byte))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no writer panics")).collect()
+        });
+        let log = log.into_inner().expect("not poisoned");
+        assert_eq!(log.bytes.len(), 1600);
+        for (byte, places) in written {
+            assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "a writer's writes stand in its order");
+            assert!(places.iter().all(|&place| log.bytes[place as usize - 1] == byte));
+        }
+        assert!(queue.is_empty());
+    }
+
+    /// Holds the first writer inside the log until `behind` more have queued up, then lets everything go.
+    fn behind_one_in_front(
+        behind: Vec<Request>,
+        write: impl Fn(&mut MutexGuard<'_, Log>, &[u8], Durability) -> Result<u64> + Sync,
+    ) -> (Log, Vec<Result<u64>>) {
+        let (queue, log) = (CommitQueue::default(), Mutex::new(Log::default()));
+        let (inside, is_inside) = mpsc::channel();
+        let (release, released) = mpsc::channel();
+        let outcomes = thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                let enter = || log.lock().expect("not poisoned");
+                queue.commit(request(0, Durability::Buffered), enter, |log, packed, durability| {
+                    inside.send(()).expect("the test waits");
+                    released.recv().expect("the test releases");
+                    append(log, packed, durability)
+                })
+            });
+            is_inside.recv().expect("the first writer gets in");
+            let mut threads = Vec::new();
+            for request in behind {
+                let length = queue.length.load(Ordering::Relaxed);
+                let (queue, log, write) = (&queue, &log, &write);
+                threads.push(
+                    scope.spawn(move || queue.commit(request, || log.lock().expect("not poisoned"), write)),
+                );
+                while queue.length.load(Ordering::Relaxed) == length {
+                    thread::yield_now();
+                }
+            }
+            release.send(()).expect("the first writer waits");
+            first.join().expect("no panic").expect("the log takes everything");
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        (log.into_inner().expect("not poisoned"), outcomes)
+    }
+
+    #[test]
+    fn a_group_goes_as_far_as_its_strongest_member() {
+        let behind = vec![
+            request(1, Durability::Deferred),
+            request(2, Durability::Synced),
+            request(3, Durability::Buffered),
+        ];
+        let (log, outcomes) = behind_one_in_front(behind, append);
+        assert_eq!(log.writes, [Durability::Buffered, Durability::Synced], "the three went as one");
+        assert_eq!(outcomes, [Ok(2), Ok(3), Ok(4)]);
+    }
+
+    #[test]
+    fn every_member_gets_the_error_of_its_group() {
+        let behind = vec![request(1, Durability::Buffered), request(2, Durability::Buffered)];
+        let full = Error::NoSpace("full".into());
+        let (_, outcomes) = behind_one_in_front(behind, |_, _, _| Err(Error::NoSpace("full".into())));
+        assert_eq!(outcomes, [Err(full.clone()), Err(full)]);
+    }
+
+    #[test]
+    fn a_small_write_does_not_wait_for_large_ones() {
+        let large =
+            Request { packed: vec![9; GROUP_BYTES_SMALL + 1], operations: 1, durability: Durability::Synced };
+        let behind = vec![request(1, Durability::Buffered), large];
+        let (log, _) = behind_one_in_front(behind, append);
+        assert_eq!(log.writes, [Durability::Buffered, Durability::Buffered, Durability::Synced]);
+    }
+}

@@ -1,0 +1,102 @@
+//! Every type that crosses the border, turned from the contract's into the host's and back. No decisions here.
+
+use crate::bindings::esker::kv::types as wit;
+use crate::bindings::exports::esker::kv::maintenance as wit_maintenance;
+use crate::error::{Corruption, Error};
+use crate::options::{
+    Compression, Durability, KeyRange, Options, Pressure, Progress, RecoveryMode, ScanOptions, Verification,
+};
+
+impl From<wit::Error> for Error {
+    fn from(error: wit::Error) -> Self {
+        match error {
+            wit::Error::InvalidArgument(message) => Self::InvalidArgument(message),
+            wit::Error::Busy(message) => Self::Busy(message),
+            wit::Error::Reopen(message) => Self::Reopen(message),
+            wit::Error::NoSpace(message) => Self::NoSpace(message),
+            wit::Error::Corrupt(at) => {
+                Self::Corrupt(Corruption { file: at.file, offset: at.offset, message: at.message })
+            }
+            wit::Error::CannotOpen(message) => Self::CannotOpen(message),
+            wit::Error::Io(message) => Self::Io(message),
+            wit::Error::Bug(message) => Self::Bug(message),
+        }
+    }
+}
+
+pub(crate) fn options(from: &Options) -> wit::Options {
+    wit::Options {
+        create_if_missing: from.create_if_missing,
+        error_if_exists: from.error_if_exists,
+        recovery: from.recovery.map(recovery_mode),
+        memory_bytes: from.memory_bytes,
+        memtable_bytes: from.memtable_bytes,
+        memtable_entries: from.memtable_entries,
+        cache_bytes: from.cache_bytes,
+        wal_segment_bytes: from.wal_segment_bytes,
+        wal_segments_kept: from.wal_segments_kept,
+        deferred_bytes: from.deferred_bytes,
+        deferred_millis: from.deferred_millis,
+        block_bytes: from.block_bytes,
+        bloom_bits: from.bloom_bits,
+        compression: from.compression.map(compression),
+        table_bytes: from.table_bytes,
+        level0_trigger: from.level0_trigger,
+        level0_stop: from.level0_stop,
+        level1_bytes: from.level1_bytes,
+        tombstone_percent: from.tombstone_percent,
+    }
+}
+
+fn recovery_mode(from: RecoveryMode) -> wit::RecoveryMode {
+    match from {
+        RecoveryMode::SkipCorrupted => wit::RecoveryMode::SkipCorrupted,
+        RecoveryMode::PointInTime => wit::RecoveryMode::PointInTime,
+        RecoveryMode::TolerateTornTail => wit::RecoveryMode::TolerateTornTail,
+        RecoveryMode::Absolute => wit::RecoveryMode::Absolute,
+    }
+}
+
+fn compression(from: Compression) -> wit::Compression {
+    match from {
+        Compression::None => wit::Compression::None,
+        Compression::Lz4 => wit::Compression::Lz4,
+    }
+}
+
+pub(crate) fn durability(from: Durability) -> wit::Durability {
+    match from {
+        Durability::Deferred => wit::Durability::Deferred,
+        Durability::Buffered => wit::Durability::Buffered,
+        Durability::Synced => wit::Durability::Synced,
+    }
+}
+
+pub(crate) fn key_range(from: KeyRange) -> wit::KeyRange {
+    wit::KeyRange { start: from.start, end: from.end }
+}
+
+pub(crate) fn scan_options(from: ScanOptions) -> wit::ScanOptions {
+    wit::ScanOptions { reverse: from.reverse, keys_only: from.keys_only, limit: from.limit }
+}
+
+pub(crate) fn entry(from: wit::Entry) -> (Vec<u8>, Vec<u8>) {
+    (from.key, from.value)
+}
+
+pub(crate) fn pressure(from: wit_maintenance::Pressure) -> Pressure {
+    Pressure {
+        level0_tables: from.level0_tables,
+        sealed_memtables: from.sealed_memtables,
+        pending_bytes: from.pending_bytes,
+        stalled: from.stalled,
+    }
+}
+
+pub(crate) fn progress(from: wit_maintenance::Progress) -> Progress {
+    Progress { bytes: from.bytes, more: from.more }
+}
+
+pub(crate) fn verification(from: wit_maintenance::Verification) -> Verification {
+    Verification { files: from.files, bytes: from.bytes, entries: from.entries, problems: from.problems }
+}

@@ -1,0 +1,339 @@
+//! One running instance of the component with one open store in it: a typed method for each function of the
+//! contract. The fast path for embedders with one thread; [`KvStore`](crate::KvStore) is for many.
+
+use crate::batch::Batch;
+use crate::bindings::exports::esker::kv::{kv_store, maintenance};
+use crate::convert;
+use crate::dir_lock::DirLock;
+use crate::error::{Error, Result};
+use crate::options::{Durability, KeyRange, Options, Pressure, Progress, ScanOptions, Verification};
+use crate::runtime::Runtime;
+use crate::sandbox::{Sandbox, SandboxState};
+use std::path::Path;
+use wasmtime::component::ResourceAny;
+
+/// What may be in flight in a sandbox beside the memory that the store plans with.
+const MEMORY_MARGIN_BYTES: u64 = 64 << 20;
+
+/// The memory that a store plans with by default (wit/esker.wit).
+const MEMORY_BYTES: u64 = 256 << 20;
+
+type Wasm = wasmtime::Store<SandboxState>;
+type Answer<T> = wasmtime::Result<Result<T, kv_store::Error>>;
+
+/// An open store in a sandbox, to be driven by one thread at a time.
+///
+/// It does nothing on its own: whoever has it calls [`maintain`](Self::maintain) now and then, and
+/// [`flush_deferred`](Self::flush_deferred) in time. Dropping it without [`close`](Self::close) is a crash as far as
+/// deferred writes are concerned.
+///
+/// # Errors
+///
+/// Every method answers what the store answers, `Trap` when the component stops in the middle of the call, and
+/// `Reopen` after a trap or after `close`.
+pub struct Instance {
+    wasm: Wasm,
+    kv: kv_store::Guest,
+    maintenance: maintenance::Guest,
+    store: ResourceAny,
+    /// Why no further call is possible.
+    ended: Option<String>,
+    lock: Option<DirLock>,
+}
+
+/// A cursor of an [`Instance`]; give it back by [`Instance::drop_cursor`].
+#[derive(Debug)]
+pub struct CursorHandle(ResourceAny);
+
+/// A snapshot of an [`Instance`]; give it back by [`Instance::drop_snapshot`].
+#[derive(Debug)]
+pub struct SnapshotHandle(ResourceAny);
+
+impl Instance {
+    /// Locks the directory `dir`, opens the store in it and recovers it. The directory is made if it is missing,
+    /// unless [`Options::create_if_missing`] is `Some(false)`.
+    ///
+    /// # Errors
+    ///
+    /// `Directory`, `Locked`, and whatever opening the store answers.
+    pub fn open(runtime: &Runtime, dir: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        let lock = DirLock::acquire(&dir, options.create_if_missing != Some(false))?;
+        let planned = options.memory_bytes.unwrap_or(MEMORY_BYTES);
+        let limit = options.memory_limit_bytes.unwrap_or(planned.saturating_add(MEMORY_MARGIN_BYTES));
+        let sandbox = Sandbox::new(dir).memory_limit_bytes(limit);
+        match Self::open_in(runtime, &sandbox, options) {
+            Ok(instance) => Ok(Self { lock: Some(lock), ..instance }),
+            Err(error) => {
+                lock.discard();
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens the store in the directory of `sandbox` without a lock: the caller answers for it that no other
+    /// instance has the store open.
+    ///
+    /// # Errors
+    ///
+    /// Whatever opening the store answers.
+    pub fn open_in(runtime: &Runtime, sandbox: &Sandbox, options: &Options) -> Result<Self> {
+        let mut wasm = sandbox.build(runtime)?;
+        let component = runtime.component().instantiate(&mut wasm).map_err(|error| trap(&wasm, &error))?;
+        let kv = component.esker_kv_kv_store().clone();
+        let maintenance = component.esker_kv_maintenance().clone();
+        let opened =
+            kv.call_open(&mut wasm, ".", convert::options(options)).map_err(|error| trap(&wasm, &error))?;
+        let store = opened.map_err(|error| in_directory(error.into(), sandbox.dir()))?;
+        Ok(Self { wasm, kv, maintenance, store, ended: None, lock: None })
+    }
+
+    /// The value of `key` in the latest state.
+    pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.call(|kv, wasm, store| kv.store().call_get(wasm, store, key))
+    }
+
+    /// The values of many keys, in their order, all from one state.
+    pub fn get_many(&mut self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.call(|kv, wasm, store| kv.store().call_get_many(wasm, store, keys))
+    }
+
+    /// Whether `key` is there, without its value.
+    pub fn contains(&mut self, key: &[u8]) -> Result<bool> {
+        self.call(|kv, wasm, store| kv.store().call_contains(wasm, store, key))
+    }
+
+    /// Sets `key` to `value`. Returns the write's sequence number.
+    pub fn put(&mut self, key: &[u8], value: &[u8], durability: Durability) -> Result<u64> {
+        let durability = convert::durability(durability);
+        self.call(|kv, wasm, store| kv.store().call_put(wasm, store, key, value, durability))
+    }
+
+    /// Removes `key`. Returns the write's sequence number.
+    pub fn delete(&mut self, key: &[u8], durability: Durability) -> Result<u64> {
+        let durability = convert::durability(durability);
+        self.call(|kv, wasm, store| kv.store().call_delete(wasm, store, key, durability))
+    }
+
+    /// Applies the operations of `batch` as one atomic write. Returns the sequence number of the last one.
+    pub fn write(&mut self, batch: &Batch, durability: Durability) -> Result<u64> {
+        self.write_packed(batch.as_packed(), durability)
+    }
+
+    /// [`write`](Self::write) of a batch in its packed form, as `wit/esker.wit` describes it.
+    pub fn write_packed(&mut self, operations: &[u8], durability: Durability) -> Result<u64> {
+        let durability = convert::durability(durability);
+        self.call(|kv, wasm, store| kv.store().call_write_packed(wasm, store, operations, durability))
+    }
+
+    /// Starts to read a range page by page.
+    pub fn scan(&mut self, range: KeyRange, options: ScanOptions) -> Result<CursorHandle> {
+        let (range, options) = (convert::key_range(range), convert::scan_options(options));
+        self.call(|kv, wasm, store| kv.store().call_scan(wasm, store, &range, options)).map(CursorHandle)
+    }
+
+    /// The next entries of a scan: at most `max_items`, and no more after `max_bytes` have been gathered (but at
+    /// least one). Nothing means the end.
+    pub fn cursor_next(
+        &mut self,
+        cursor: &CursorHandle,
+        max_items: u32,
+        max_bytes: u32,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let page = self.call(|kv, wasm, _| kv.cursor().call_next(wasm, cursor.0, max_items, max_bytes))?;
+        Ok(page.into_iter().map(convert::entry).collect())
+    }
+
+    /// [`cursor_next`](Self::cursor_next) in packed form, as `wit/esker.wit` describes it.
+    pub fn cursor_next_packed(
+        &mut self,
+        cursor: &CursorHandle,
+        max_items: u32,
+        max_bytes: u32,
+    ) -> Result<Vec<u8>> {
+        self.call(|kv, wasm, _| kv.cursor().call_next_packed(wasm, cursor.0, max_items, max_bytes))
+    }
+
+    /// Gives a cursor back, and with it the files that it pins.
+    pub fn drop_cursor(&mut self, cursor: CursorHandle) {
+        self.drop_resource(cursor.0);
+    }
+
+    /// The first `limit` entries from `start` (inclusive) to `end` (exclusive), in one call.
+    pub fn read_key_range(
+        &mut self,
+        start: &[u8],
+        end: &[u8],
+        limit: u32,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let entries =
+            self.call(|kv, wasm, store| kv.store().call_read_key_range(wasm, store, start, end, limit))?;
+        Ok(entries.into_iter().map(convert::entry).collect())
+    }
+
+    /// Pins the latest state, to read from it later.
+    pub fn snapshot(&mut self) -> Result<SnapshotHandle> {
+        self.call(|kv, wasm, store| kv.store().call_snapshot(wasm, store)).map(SnapshotHandle)
+    }
+
+    /// The sequence number of the last write that a snapshot sees.
+    pub fn snapshot_sequence(&mut self, snapshot: &SnapshotHandle) -> Result<u64> {
+        self.call(|kv, wasm, _| kv.snapshot().call_sequence(wasm, snapshot.0).map(Ok))
+    }
+
+    /// The value of `key` in the state of a snapshot.
+    pub fn snapshot_get(&mut self, snapshot: &SnapshotHandle, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.call(|kv, wasm, _| kv.snapshot().call_get(wasm, snapshot.0, key))
+    }
+
+    /// Starts to read a range of a snapshot's state page by page.
+    pub fn snapshot_scan(
+        &mut self,
+        snapshot: &SnapshotHandle,
+        range: KeyRange,
+        options: ScanOptions,
+    ) -> Result<CursorHandle> {
+        let (range, options) = (convert::key_range(range), convert::scan_options(options));
+        self.call(|kv, wasm, _| kv.snapshot().call_scan(wasm, snapshot.0, &range, options)).map(CursorHandle)
+    }
+
+    /// Gives a snapshot back, so that compaction need no longer keep what only it can see.
+    pub fn drop_snapshot(&mut self, snapshot: SnapshotHandle) {
+        self.drop_resource(snapshot.0);
+    }
+
+    /// Makes every write so far durable.
+    pub fn sync(&mut self) -> Result<()> {
+        self.call(|kv, wasm, store| kv.store().call_sync(wasm, store))
+    }
+
+    /// Hands deferred writes to the operating system.
+    pub fn flush_deferred(&mut self) -> Result<()> {
+        self.call(|kv, wasm, store| kv.store().call_flush_deferred(wasm, store))
+    }
+
+    /// What the store holds and has done, as a JSON object.
+    pub fn stats(&mut self) -> Result<String> {
+        self.call(|kv, wasm, store| kv.store().call_stats(wasm, store))
+    }
+
+    /// Makes everything durable and ends the store: every later call answers `Reopen`. The directory is unlocked.
+    pub fn close(&mut self) -> Result<()> {
+        let closed = self.call(|kv, wasm, store| kv.store().call_close(wasm, store));
+        if self.ended.is_none() {
+            self.ended = Some("the store was closed: open it anew".into());
+        }
+        self.lock = None;
+        closed
+    }
+
+    /// Does flush and compaction work in a slice of about `budget_bytes`.
+    pub fn maintain(&mut self, budget_bytes: u64) -> Result<Progress> {
+        self.maintenance_call(|on, wasm, store| on.call_maintain(wasm, store, budget_bytes))
+            .map(convert::progress)
+    }
+
+    /// What waits to be done.
+    pub fn pressure(&mut self) -> Result<Pressure> {
+        self.maintenance_call(|on, wasm, store| on.call_get_pressure(wasm, store)).map(convert::pressure)
+    }
+
+    /// Seals the memtable and writes it and all sealed ones to tables, now.
+    pub fn flush(&mut self) -> Result<()> {
+        self.maintenance_call(|on, wasm, store| on.call_flush(wasm, store))
+    }
+
+    /// Merges the whole store into its deepest level, in a slice of about `budget_bytes`: call it until there is no
+    /// more to do.
+    pub fn compact(&mut self, budget_bytes: u64) -> Result<Progress> {
+        self.maintenance_call(|on, wasm, store| on.call_compact(wasm, store, budget_bytes))
+            .map(convert::progress)
+    }
+
+    /// Reads every file and checks every checksum, every order and every reference.
+    pub fn verify(&mut self) -> Result<Verification> {
+        self.maintenance_call(|on, wasm, store| on.call_verify(wasm, store)).map(convert::verification)
+    }
+
+    /// What recovery found when the store was opened, as a JSON object.
+    pub fn recovery_report(&mut self) -> Result<String> {
+        self.maintenance_call(|on, wasm, store| on.call_recovery_report(wasm, store))
+    }
+
+    /// Whether calls are still possible: the component has not trapped, and the store was not closed.
+    pub fn is_usable(&self) -> bool {
+        self.ended.is_none()
+    }
+
+    fn call<T>(
+        &mut self,
+        function: impl FnOnce(&kv_store::Guest, &mut Wasm, ResourceAny) -> Answer<T>,
+    ) -> Result<T> {
+        self.check_usable()?;
+        let answer = function(&self.kv, &mut self.wasm, self.store);
+        self.finish(answer)
+    }
+
+    fn maintenance_call<T>(
+        &mut self,
+        function: impl FnOnce(&maintenance::Guest, &mut Wasm, ResourceAny) -> Answer<T>,
+    ) -> Result<T> {
+        self.check_usable()?;
+        let answer = function(&self.maintenance, &mut self.wasm, self.store);
+        self.finish(answer)
+    }
+
+    fn check_usable(&self) -> Result<()> {
+        match &self.ended {
+            None => Ok(()),
+            Some(why) => Err(Error::Reopen(why.clone())),
+        }
+    }
+
+    fn finish<T>(&mut self, answer: Answer<T>) -> Result<T> {
+        match answer {
+            Ok(result) => result.map_err(Error::from),
+            Err(error) => Err(self.end_by(&error)),
+        }
+    }
+
+    /// After a trap wasmtime lets nobody into the instance again.
+    #[cold]
+    fn end_by(&mut self, error: &wasmtime::Error) -> Error {
+        let error = trap(&self.wasm, error);
+        self.ended = Some(format!("{error}; open the store anew"));
+        error
+    }
+
+    fn drop_resource(&mut self, resource: ResourceAny) {
+        if self.ended.is_some() {
+            return;
+        }
+        if let Err(error) = resource.resource_drop(&mut self.wasm) {
+            self.end_by(&error);
+        }
+    }
+}
+
+/// What is known about a call that did not come back.
+fn trap(wasm: &Wasm, error: &wasmtime::Error) -> Error {
+    let state = wasm.data();
+    if let Some((denied, limit)) = state.denied_memory() {
+        return Error::Trap(format!(
+            "it asked for {denied} bytes of memory, and its limit is {limit}: give the store a higher limit, or less \
+             memory to plan with"
+        ));
+    }
+    match state.last_words() {
+        // Not a panic: the stack is all there is to report.
+        words if words.is_empty() => Error::Trap(format!("{error:?}")),
+        words => Error::Trap(words),
+    }
+}
+
+/// The store knows its directory as "."; the caller knows it by its path.
+fn in_directory(error: Error, dir: &Path) -> Error {
+    match error {
+        Error::CannotOpen(message) => Error::CannotOpen(format!("{}: {message}", dir.display())),
+        other => other,
+    }
+}

@@ -1,0 +1,306 @@
+//! A store for many threads: one [`Instance`] behind a lock, a queue in front of it for writers, and a thread that
+//! does the store's chores.
+//!
+//! ```text
+//! put, delete, write ─┬─ nobody waits and the instance is free ───────► Instance
+//!                     └─ else CommitQueue: the one in front commits for all ─► ▲
+//! get, scan, snapshot ── wait for the instance ────────────────────────────────┤
+//! chores ── hand deferred writes over in time; maintain the idle store ────────┘
+//! ```
+
+use crate::batch::Batch;
+use crate::chores::Chores;
+use crate::commit_queue::{CommitQueue, Request};
+use crate::error::Result;
+use crate::instance::{CursorHandle, Instance, SnapshotHandle};
+use crate::options::{Durability, KeyRange, Options, Pressure, Progress, ScanOptions, Verification};
+use crate::runtime::Runtime;
+use crate::scan::Scan;
+use crate::snapshot::Snapshot;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+/// An open store. Clones share it; it is safe to use from any number of threads.
+///
+/// Every call blocks the calling thread while the store works; async code calls it by its executor's
+/// `spawn_blocking`.
+///
+/// Writers that meet are committed together, with one sync if any of them wants one. When the last clone, scan and
+/// snapshot is dropped without [`close`](Self::close), deferred writes are handed to the operating system as far as
+/// that works, and the directory is unlocked.
+///
+/// # Errors
+///
+/// Every method answers what the store answers, `Trap` when the component stops in the middle of the call, and
+/// `Reopen` after a trap or after `close`.
+#[derive(Clone)]
+pub struct KvStore {
+    handle: Arc<Handle>,
+}
+
+impl KvStore {
+    /// Locks the directory `dir`, opens the store in it and recovers it. The directory is made if it is missing,
+    /// unless [`Options::create_if_missing`] is `Some(false)`.
+    ///
+    /// # Errors
+    ///
+    /// `Directory`, `Locked`, and whatever opening the store answers.
+    pub fn open(runtime: &Runtime, dir: impl AsRef<Path>, options: Options) -> Result<Self> {
+        let instance = Instance::open(runtime, dir, &options)?;
+        let shared = Arc::new(Shared::new(instance));
+        let chores = match options.background_maintenance {
+            Some(false) => None,
+            _ => Some(Chores::start(shared.clone(), &options)?),
+        };
+        Ok(Self { handle: Arc::new(Handle { shared, chores }) })
+    }
+
+    /// The value of `key` in the latest state.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.read(|instance| instance.get(key))
+    }
+
+    /// The values of many keys, in their order, all from one state.
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
+        let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.as_ref().to_vec()).collect();
+        self.read(|instance| instance.get_many(&keys))
+    }
+
+    /// Whether `key` is there, without its value.
+    pub fn contains(&self, key: &[u8]) -> Result<bool> {
+        self.read(|instance| instance.contains(key))
+    }
+
+    /// Sets `key` to `value`. Returns the write's sequence number.
+    pub fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> Result<u64> {
+        if let Some(mut turn) = self.shared().free_turn() {
+            return turn.write(durability, |instance| instance.put(key, value, durability));
+        }
+        let mut batch = Batch::new();
+        batch.put(key, value)?;
+        self.queue(batch, durability)
+    }
+
+    /// Removes `key`. Returns the write's sequence number.
+    pub fn delete(&self, key: &[u8], durability: Durability) -> Result<u64> {
+        if let Some(mut turn) = self.shared().free_turn() {
+            return turn.write(durability, |instance| instance.delete(key, durability));
+        }
+        let mut batch = Batch::new();
+        batch.delete(key)?;
+        self.queue(batch, durability)
+    }
+
+    /// Applies the operations of `batch` as one atomic write: all of them or none survive a crash. Returns the
+    /// sequence number of the last one. An empty batch changes nothing.
+    pub fn write(&self, batch: &Batch, durability: Durability) -> Result<u64> {
+        if let Some(mut turn) = self.shared().free_turn() {
+            return turn.write(durability, |instance| instance.write(batch, durability));
+        }
+        self.queue(batch.clone(), durability)
+    }
+
+    /// Reads a range, in the state of this moment.
+    pub fn scan(&self, range: KeyRange, options: ScanOptions) -> Result<Scan> {
+        let cursor = self.read(|instance| instance.scan(range, options))?;
+        Ok(Scan::new(self.clone(), cursor, options.keys_only))
+    }
+
+    /// The first `limit` entries from `start` (inclusive) to `end` (exclusive), in one call.
+    pub fn read_key_range(&self, start: &[u8], end: &[u8], limit: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.read(|instance| instance.read_key_range(start, end, limit))
+    }
+
+    /// Pins the latest state, to read from it later.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let (handle, sequence) = self.read(|instance| {
+            let handle = instance.snapshot()?;
+            let sequence = instance.snapshot_sequence(&handle)?;
+            Ok((handle, sequence))
+        })?;
+        Ok(Snapshot::new(self.clone(), handle, sequence))
+    }
+
+    /// Makes every write acknowledged before this call durable.
+    pub fn sync(&self) -> Result<()> {
+        self.read(Instance::sync)
+    }
+
+    /// Hands deferred writes to the operating system.
+    pub fn flush_deferred(&self) -> Result<()> {
+        self.read(Instance::flush_deferred)
+    }
+
+    /// What the store holds and has done, as a JSON object; cheap enough to ask every second.
+    pub fn stats(&self) -> Result<String> {
+        self.read(Instance::stats)
+    }
+
+    /// What recovery found when the store was opened, as a JSON object.
+    pub fn recovery_report(&self) -> Result<String> {
+        self.read(Instance::recovery_report)
+    }
+
+    /// Seals the memtable and writes it and all sealed ones to tables, now.
+    pub fn flush(&self) -> Result<()> {
+        self.read(Instance::flush)
+    }
+
+    /// Does flush and compaction work in a slice of about `budget_bytes`.
+    pub fn maintain(&self, budget_bytes: u64) -> Result<Progress> {
+        self.read(|instance| instance.maintain(budget_bytes))
+    }
+
+    /// Merges the whole store into its deepest level, in a slice of about `budget_bytes`: call it until there is no
+    /// more to do. Other threads get their turn between the slices.
+    pub fn compact(&self, budget_bytes: u64) -> Result<Progress> {
+        self.read(|instance| instance.compact(budget_bytes))
+    }
+
+    /// What waits to be done in the background.
+    pub fn pressure(&self) -> Result<Pressure> {
+        self.read(Instance::pressure)
+    }
+
+    /// Reads every file and checks every checksum, every order and every reference. Other threads wait meanwhile.
+    pub fn verify(&self) -> Result<Verification> {
+        self.read(Instance::verify)
+    }
+
+    /// Makes everything durable, ends the store and unlocks its directory. Every later call on any clone answers
+    /// `Reopen`.
+    pub fn close(&self) -> Result<()> {
+        let closed = self.shared().turn().instance.close();
+        if let Some(chores) = &self.handle.chores {
+            chores.stop();
+        }
+        closed
+    }
+
+    /// Calls what changes no data, or needs no place among the writers.
+    pub(crate) fn read<T>(&self, call: impl FnOnce(&mut Instance) -> Result<T>) -> Result<T> {
+        let mut turn = self.shared().turn();
+        turn.calls += 1;
+        call(&mut turn.instance)
+    }
+
+    pub(crate) fn next_page(&self, cursor: &CursorHandle, max_items: u32, max_bytes: u32) -> Result<Vec<u8>> {
+        self.read(|instance| instance.cursor_next_packed(cursor, max_items, max_bytes))
+    }
+
+    pub(crate) fn drop_cursor(&self, cursor: CursorHandle) {
+        self.shared().turn().instance.drop_cursor(cursor);
+    }
+
+    pub(crate) fn drop_snapshot(&self, snapshot: SnapshotHandle) {
+        self.shared().turn().instance.drop_snapshot(snapshot);
+    }
+
+    fn queue(&self, batch: Batch, durability: Durability) -> Result<u64> {
+        let shared = self.shared();
+        let operations = batch.len() as u64;
+        let request = Request { packed: batch.into_packed(), operations, durability };
+        shared.writers.commit(
+            request,
+            || shared.turn(),
+            |turn, packed, durability| {
+                turn.write(durability, |instance| instance.write_packed(packed, durability))
+            },
+        )
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.handle.shared
+    }
+}
+
+/// What all clones hold; the last one to go drops it.
+struct Handle {
+    shared: Arc<Shared>,
+    chores: Option<Chores>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(chores) = &self.chores {
+            chores.stop();
+        }
+        // There is nobody left to tell; whoever needs to know calls `close` or `sync`.
+        let _ = self.shared.turn().instance.flush_deferred();
+    }
+}
+
+/// What the clones share with the chores thread.
+pub(crate) struct Shared {
+    turn: Mutex<Turn>,
+    writers: CommitQueue,
+    /// How many threads wait for their turn. The lock is not fair, so the chores thread, which could take it again
+    /// and again, looks here and steps back.
+    wanted: AtomicUsize,
+}
+
+impl Shared {
+    fn new(instance: Instance) -> Self {
+        let turn = Turn { instance, calls: 0, deferred: false, asleep: None };
+        Self { turn: Mutex::new(turn), writers: CommitQueue::default(), wanted: AtomicUsize::new(0) }
+    }
+
+    /// The instance, as soon as it is free.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, Turn> {
+        if let Some(turn) = self.try_turn() {
+            return turn;
+        }
+        self.wanted.fetch_add(1, Ordering::Relaxed);
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.wanted.fetch_sub(1, Ordering::Relaxed);
+        turn
+    }
+
+    /// Whether a thread waits for the instance.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) > 0
+    }
+
+    /// The instance for a writer, if it is free and no other writer waits.
+    fn free_turn(&self) -> Option<MutexGuard<'_, Turn>> {
+        if self.writers.is_empty() { self.try_turn() } else { None }
+    }
+
+    fn try_turn(&self) -> Option<MutexGuard<'_, Turn>> {
+        match self.turn.try_lock() {
+            Ok(turn) => Some(turn),
+            // A panic in the host, in the middle of a call: wasmtime lets nobody into the instance again, and the
+            // next call says so.
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// What one thread at a time has.
+pub(crate) struct Turn {
+    pub(crate) instance: Instance,
+    /// The calls so far, so that the chores thread can tell whether the store is idle.
+    pub(crate) calls: u64,
+    /// Whether a deferred write may wait to be handed over.
+    pub(crate) deferred: bool,
+    /// The chores thread while it sleeps until there is a write.
+    pub(crate) asleep: Option<std::thread::Thread>,
+}
+
+impl Turn {
+    fn write(
+        &mut self,
+        durability: Durability,
+        call: impl FnOnce(&mut Instance) -> Result<u64>,
+    ) -> Result<u64> {
+        self.calls += 1;
+        self.deferred |= durability == Durability::Deferred;
+        let written = call(&mut self.instance);
+        if let Some(chores) = self.asleep.take() {
+            chores.unpark();
+        }
+        written
+    }
+}

@@ -1,0 +1,164 @@
+//! The runtime: wasmtime's engine, the compiled component, and what it may import. Once a process.
+//!
+//! A component gets its exports checked against the contract and its imports against a short list before anything
+//! runs: files, clocks, randomness and the standard streams of WASI 0.2. Anything else is refused by name, so no
+//! store can reach the network or the environment.
+
+use crate::bindings::EskerPre;
+use crate::error::{Error, Result};
+use crate::image_cache;
+use crate::sandbox::{self, SandboxState};
+use std::path::Path;
+use std::sync::Arc;
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Config, Engine, OptLevel};
+
+/// The component that this build carries.
+#[cfg(component_embedded)]
+const EMBEDDED: Option<&[u8]> = Some(include_bytes!(env!("ESKER_EMBEDDED_COMPONENT")));
+#[cfg(not(component_embedded))]
+const EMBEDDED: Option<&[u8]> = None;
+
+/// The interfaces that the component must export.
+const EXPORTS: [&str; 2] = ["esker:kv/kv-store@0.1.0", "esker:kv/maintenance@0.1.0"];
+
+/// The packages that the component may import from.
+const IMPORTS: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
+
+/// Whether this build carries the component, so that [`Runtime::new`] has something to run.
+pub fn component_embedded() -> bool {
+    EMBEDDED.is_some()
+}
+
+/// A store component, compiled and ready to be instantiated any number of times. Cloning is cheap.
+///
+/// Compiling takes a second or so; the result is kept in the user's cache directory (`ESKER_CACHE_DIR`, else
+/// `$XDG_CACHE_HOME/esker`, else `~/.cache/esker`) for the next process.
+#[derive(Clone)]
+pub struct Runtime {
+    component: Arc<EskerPre<SandboxState>>,
+}
+
+impl Runtime {
+    /// A runtime for the component that this build carries.
+    ///
+    /// # Errors
+    ///
+    /// `Component` when the build carries none.
+    pub fn new() -> Result<Self> {
+        let bytes = EMBEDDED.ok_or_else(|| {
+            Error::Component(
+                "this binary was built without the component: run `cargo xtask build`, or give a component file".into(),
+            )
+        })?;
+        Self::from_bytes(bytes)
+    }
+
+    /// A runtime for the component in a file.
+    ///
+    /// # Errors
+    ///
+    /// `Component` when the file cannot be read, is no component, or is not a store.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let named = |message: String| Error::Component(format!("component {}: {message}", path.display()));
+        let bytes = std::fs::read(path).map_err(|error| named(error.to_string()))?;
+        Self::from_bytes(&bytes).map_err(|error| match error {
+            Error::Component(message) => named(message),
+            other => other,
+        })
+    }
+
+    /// A runtime for the component in `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// `Component` when the bytes are no component, or one that is not a store.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        check_kind(bytes)?;
+        let engine = Engine::new(&config()).map_err(|error| failed("cannot start wasmtime", error))?;
+        let component = image_cache::load_or_compile(&engine, bytes)
+            .map_err(|error| failed("it is not a valid WebAssembly component", error))?;
+        check_exports(&engine, &component)?;
+        check_imports(&engine, &component)?;
+        let linker = linker(&engine).map_err(|error| failed("cannot provide WASI", error))?;
+        let component = linker.instantiate_pre(&component).and_then(EskerPre::new).map_err(|error| {
+            failed("it does not offer esker:kv@0.1.0 as wit/esker.wit describes it", error)
+        })?;
+        Ok(Self { component: Arc::new(component) })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        self.component.engine()
+    }
+
+    pub(crate) fn component(&self) -> &EskerPre<SandboxState> {
+        &self.component
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config.wasm_simd(true);
+    config.cranelift_opt_level(OptLevel::Speed);
+    // One call at a time runs in an instance; what wasmtime keeps for concurrent ones doubles the cost of a call.
+    config.concurrency_support(false);
+    config
+}
+
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<SandboxState>> {
+    let mut linker = Linker::new(engine);
+    sandbox::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// Tells what is not a binary component by its first eight bytes: a text, or a core module.
+fn check_kind(bytes: &[u8]) -> Result<()> {
+    match bytes.get(..8) {
+        Some(b"\0asm\x0d\0\x01\0") => Ok(()),
+        Some(b"\0asm\x01\0\0\0") => Err(Error::Component(
+            "it is a core WebAssembly module, not a component: encode it with `wasm-tools component new`"
+                .into(),
+        )),
+        _ => Err(Error::Component(format!(
+            "it is not WebAssembly: expected the bytes 00 61 73 6d 0d 00 01 00 in front, found {:02x?} ({} bytes in all)",
+            &bytes[..bytes.len().min(8)],
+            bytes.len()
+        ))),
+    }
+}
+
+fn check_exports(engine: &Engine, component: &Component) -> Result<()> {
+    let offered = component.component_type();
+    for export in EXPORTS {
+        if offered.get_export(engine, export).is_none() {
+            let names: Vec<&str> = offered.exports(engine).map(|(name, _)| name).collect();
+            return Err(Error::Component(format!(
+                "it does not export {export}, so it is not an Esker store; it exports {}",
+                list(&names)
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_imports(engine: &Engine, component: &Component) -> Result<()> {
+    let wanted = component.component_type();
+    let refused: Vec<&str> = wanted
+        .imports(engine)
+        .map(|(name, _)| name)
+        .filter(|name| !IMPORTS.iter().any(|allowed| name.starts_with(allowed)))
+        .collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Component(format!("it imports {}, which a store is not given", list(&refused))))
+}
+
+fn list(names: &[&str]) -> String {
+    if names.is_empty() { "nothing".into() } else { names.join(", ") }
+}
+
+fn failed(what: &str, error: wasmtime::Error) -> Error {
+    Error::Component(format!("{what}: {error:#}"))
+}

@@ -1,0 +1,183 @@
+//! What an instance of the component is given: one directory, clocks, randomness, an amount of memory, and a place
+//! for the message of a panic. No network, no environment, no arguments, no other path.
+
+use crate::error::{Error, Result};
+use crate::runtime::Runtime;
+use std::path::{Path, PathBuf};
+use wasmtime::component::{HasData, Linker, ResourceTable};
+use wasmtime::{ResourceLimiter, Store};
+use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::sync as wasi;
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+
+/// The memory that a sandbox may take by default.
+const MEMORY_LIMIT_BYTES: u64 = 320 << 20;
+
+/// The longest panic message that is kept; what comes after is dropped.
+const MESSAGE_BYTES_MAX: usize = 16 << 10;
+
+/// What an instance of the component is given.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    dir: PathBuf,
+    perms: FsPerms,
+    memory_limit_bytes: u64,
+}
+
+impl Sandbox {
+    /// A sandbox whose only files are those of the directory `dir`, to be read and written.
+    pub fn new(dir: impl AsRef<Path>) -> Self {
+        Self {
+            dir: dir.as_ref().to_path_buf(),
+            perms: FsPerms::ReadWrite,
+            memory_limit_bytes: MEMORY_LIMIT_BYTES,
+        }
+    }
+
+    /// The same, but the files cannot be changed.
+    pub fn read_only(mut self) -> Self {
+        self.perms = FsPerms::ReadOnly;
+        self
+    }
+
+    /// The same, but with this much memory.
+    pub fn memory_limit_bytes(mut self, bytes: u64) -> Self {
+        self.memory_limit_bytes = bytes;
+        self
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A store of wasmtime's, set up with what the sandbox gives.
+    pub(crate) fn build(&self, runtime: &Runtime) -> Result<Store<SandboxState>> {
+        let state = self.state().map_err(|error| Error::Directory {
+            path: self.dir.clone(),
+            message: format!("it cannot be given to the component: {error:#}"),
+        })?;
+        let mut store = Store::new(runtime.engine(), state);
+        store.limiter(|state| &mut state.memory);
+        Ok(store)
+    }
+
+    fn state(&self) -> wasmtime::Result<SandboxState> {
+        let stderr = MemoryOutputPipe::new(MESSAGE_BYTES_MAX);
+        let mut wasi = WasiCtx::builder();
+        // Before `preopened_dir`, which copies the setting: without it every file call hops to another thread.
+        wasi.allow_blocking_current_thread(true);
+        wasi.preopened_dir(&self.dir, ".", self.perms)?;
+        wasi.stderr(stderr.clone());
+        Ok(SandboxState {
+            wasi: wasi.build(),
+            table: ResourceTable::new(),
+            memory: MemoryLimit { limit_bytes: self.memory_limit_bytes, denied_bytes: None },
+            stderr,
+        })
+    }
+}
+
+/// What a running instance holds of the host.
+pub struct SandboxState {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    memory: MemoryLimit,
+    stderr: MemoryOutputPipe,
+}
+
+impl SandboxState {
+    /// What the component has said before it trapped.
+    pub(crate) fn last_words(&self) -> String {
+        String::from_utf8_lossy(&self.stderr.contents()).trim().to_string()
+    }
+
+    /// The size that the component's memory was last refused to grow to, and the limit, in bytes.
+    pub(crate) fn denied_memory(&self) -> Option<(u64, u64)> {
+        self.memory.denied_bytes.map(|denied| (denied, self.memory.limit_bytes))
+    }
+}
+
+impl WasiView for SandboxState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Refuses memory beyond the limit, and remembers that it did.
+struct MemoryLimit {
+    limit_bytes: u64,
+    denied_bytes: Option<u64>,
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let allowed = desired as u64 <= self.limit_bytes;
+        if !allowed {
+            self.denied_bytes = Some(desired as u64);
+        }
+        Ok(allowed)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        _desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(true)
+    }
+}
+
+/// Provides the WASI interfaces that a store may import.
+pub(crate) fn add_to_linker(linker: &mut Linker<SandboxState>) -> wasmtime::Result<()> {
+    add_io(linker)?;
+    wasi::filesystem::types::add_to_linker::<_, WasiFilesystem>(linker, SandboxState::filesystem)?;
+    wasi::filesystem::preopens::add_to_linker::<_, WasiFilesystem>(linker, SandboxState::filesystem)?;
+    wasi::clocks::wall_clock::add_to_linker::<_, WasiClocks>(linker, SandboxState::clocks)?;
+    wasi::clocks::monotonic_clock::add_to_linker::<_, WasiClocks>(linker, SandboxState::clocks)?;
+    add_random(linker)?;
+    add_cli(linker)
+}
+
+fn add_io(linker: &mut Linker<SandboxState>) -> wasmtime::Result<()> {
+    wasi::io::error::add_to_linker::<_, Io>(linker, |state| &mut state.table)?;
+    wasi::io::poll::add_to_linker::<_, Io>(linker, |state| &mut state.table)?;
+    wasi::io::streams::add_to_linker::<_, Io>(linker, |state| &mut state.table)
+}
+
+fn add_random(linker: &mut Linker<SandboxState>) -> wasmtime::Result<()> {
+    wasi::random::random::add_to_linker::<_, WasiRandom>(linker, |state| state.wasi.random())?;
+    wasi::random::insecure::add_to_linker::<_, WasiRandom>(linker, |state| state.wasi.random())?;
+    wasi::random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, |state| state.wasi.random())
+}
+
+/// The streams, for panic messages; and the empty environment and arguments that a component built with a libc asks
+/// for when it starts.
+fn add_cli(linker: &mut Linker<SandboxState>) -> wasmtime::Result<()> {
+    wasi::cli::environment::add_to_linker::<_, WasiCli>(linker, SandboxState::cli)?;
+    wasi::cli::exit::add_to_linker::<_, WasiCli>(linker, SandboxState::cli)?;
+    wasi::cli::stdin::add_to_linker::<_, WasiCli>(linker, SandboxState::cli)?;
+    wasi::cli::stdout::add_to_linker::<_, WasiCli>(linker, SandboxState::cli)?;
+    wasi::cli::stderr::add_to_linker::<_, WasiCli>(linker, SandboxState::cli)?;
+    wasi::cli::terminal_input::add_to_linker::<_, WasiCli>(linker, SandboxState::cli)?;
+    wasi::cli::terminal_output::add_to_linker::<_, WasiCli>(linker, SandboxState::cli)?;
+    wasi::cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, SandboxState::cli)?;
+    wasi::cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, SandboxState::cli)?;
+    wasi::cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, SandboxState::cli)
+}
+
+/// How the `wasi:io` implementation finds its resources.
+struct Io;
+
+impl HasData for Io {
+    type Data<'a> = &'a mut ResourceTable;
+}

@@ -1,0 +1,58 @@
+//! A snapshot: a state of the store that later writes do not change.
+
+use crate::error::Result;
+use crate::instance::SnapshotHandle;
+use crate::kv_store::KvStore;
+use crate::options::{KeyRange, ScanOptions};
+use crate::scan::Scan;
+
+/// A state of the store that later writes do not change. Cheap. It holds the store open, and makes compaction keep
+/// what it can see, until it is dropped.
+pub struct Snapshot {
+    store: KvStore,
+    /// `None` only while it is dropped.
+    handle: Option<SnapshotHandle>,
+    sequence: u64,
+}
+
+impl Snapshot {
+    pub(crate) fn new(store: KvStore, handle: SnapshotHandle, sequence: u64) -> Self {
+        Self { store, handle: Some(handle), sequence }
+    }
+
+    /// The sequence number of the last write that it sees.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The value of `key` in this state.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.store.read(|instance| instance.snapshot_get(self.handle(), key))
+    }
+
+    /// Reads a range of this state.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers.
+    pub fn scan(&self, range: KeyRange, options: ScanOptions) -> Result<Scan> {
+        let cursor = self.store.read(|instance| instance.snapshot_scan(self.handle(), range, options))?;
+        Ok(Scan::new(self.store.clone(), cursor, options.keys_only))
+    }
+
+    fn handle(&self) -> &SnapshotHandle {
+        self.handle.as_ref().expect("only drop takes the handle")
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            self.store.drop_snapshot(handle);
+        }
+    }
+}
