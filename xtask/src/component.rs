@@ -6,14 +6,14 @@
 //!
 //! The module is the same whoever builds it where: no path of the building machine gets into it.
 
-use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use wit_component::ComponentEncoder;
 
+use crate::private_paths::{self, cargo_home};
 use crate::process;
 use crate::toolchain::{TARGET, Toolchain};
 use crate::workspace::Workspace;
@@ -48,44 +48,17 @@ pub fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
     Ok(())
 }
 
-/// The compiler flags of the component, in cargo's encoding for paths that have spaces.
+/// The compiler flags of the component, in cargo's encoding for arguments that have spaces.
 pub fn rustflags(workspace: &Workspace, toolchain: &Toolchain) -> OsString {
     // xxh3, the checksum of every block, is twice as fast with it, and every WASI host has it.
     let mut flags = OsString::from("-Ctarget-feature=+simd128");
-    for (path, name) in private_paths(workspace, toolchain) {
-        flags.push("\x1f--remap-path-prefix=");
-        flags.push(path);
-        flags.push("=");
-        flags.push(name);
-    }
-    flags
-}
-
-/// The directories that source files are read from, each with the name that stands for it in panic
-/// messages. The compiler takes the last one that matches a path.
-fn private_paths(workspace: &Workspace, toolchain: &Toolchain) -> Vec<(PathBuf, &'static str)> {
-    let cargo = cargo_home();
-    let registries = cargo.join("registry/src");
-    let mut paths = vec![
+    let own = [
         (workspace.root.clone(), "/esker"),
         (workspace.target.clone(), "/esker/target"),
         (toolchain.std_sources(), "/rust"),
-        (cargo.join("git/checkouts"), "/deps"),
-        (registries.clone(), "/deps"),
     ];
-    // Each registry has a directory of its own, whose name depends on the user's settings.
-    let mut each: Vec<_> =
-        fs::read_dir(registries).into_iter().flatten().flatten().map(|e| e.path()).collect();
-    each.sort();
-    paths.extend(each.into_iter().map(|path| (path, "/deps")));
-    paths
-}
-
-/// The user's cargo directory.
-fn cargo_home() -> PathBuf {
-    env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| env::home_dir().unwrap_or_default().join(".cargo"))
+    flags.push(private_paths::renamed(own));
+    flags
 }
 
 /// Wraps a core module, which carries its WIT world in custom sections, into a component.
@@ -99,7 +72,7 @@ fn check_paths(workspace: &Workspace, component: &[u8]) -> Result<()> {
     for path in [workspace.root.clone(), cargo_home().join("registry")] {
         let needle = path.to_string_lossy();
         let found = component.windows(needle.len()).any(|window| window == needle.as_bytes());
-        ensure!(!found, "the component contains the path {needle}; see `private_paths`");
+        ensure!(!found, "the component contains the path {needle}; see xtask/src/private_paths.rs");
     }
     Ok(())
 }
@@ -119,6 +92,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::env;
 
     #[test]
     fn a_file_with_the_same_bytes_is_left_alone() {

@@ -7,6 +7,7 @@
 mod build;
 mod component;
 mod demo;
+mod private_paths;
 mod process;
 mod test;
 mod tidy;

@@ -17,6 +17,7 @@
 //! The packages do not disturb rustup's toolchains, which stand first on the search path. They are
 //! installed by root only, and never if another package would have to go.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{TARGET, Toolchain, has_target, rustup};
+use crate::private_paths;
 use crate::process;
 use crate::workspace::Workspace;
 
@@ -68,6 +70,11 @@ pub fn make(workspace: &Workspace, directory: &Path) -> Result<Toolchain> {
     let sysroot = directory.join("sysroot");
     lay_out(&compiler, &linker, &libraries, &sysroot)?;
     fs::remove_dir_all(&work)?;
+    // Cargo does not see that a standard library has changed under a compiler of the same version.
+    let built_with_another = workspace.target.join("wasm");
+    if built_with_another.exists() {
+        fs::remove_dir_all(built_with_another)?;
+    }
     Ok(toolchain(sysroot))
 }
 
@@ -141,16 +148,16 @@ fn install(packages: &[&str]) -> Result<()> {
     eprintln!("    installing {}", packages.join(", "));
     let apt = || {
         let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet=2");
+        command.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet");
         command
     };
     // A list of packages from an image's birthday may name a compiler that is too old, or files
     // that have gone. That the update fails need not mean that the installation does.
-    if let Err(error) = process::run(apt().arg("update")) {
+    if let Err(error) = process::output(apt().arg("update")) {
         eprintln!("    {error:#}; going on with the lists that are there");
     }
     let options = ["install", "--yes", "--no-install-recommends", "--no-remove"];
-    process::run(apt().args(options).args(packages))
+    process::output(apt().args(options).args(packages)).map(drop)
 }
 
 /// A linker for wasm: rustup's toolchains carry one, and LLVM's own does as well if it is as new as
@@ -176,10 +183,10 @@ fn build_std(workspace: &Workspace, compiler: &Compiler, work: &Path) -> Result<
     let manifest = "[package]\nname = \"emptystd\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
                     [workspace]\n";
     fs::write(work.join("Cargo.toml"), manifest)?;
-    let remap = format!("--remap-path-prefix={}=/rust", compiler.sources().display());
     // embed-bitcode: cargo switches it off for a profile without LTO, and then nobody can use LTO
     // with this library.
-    let flags = ["-Cembed-bitcode=yes", &remap].join("\x1f");
+    let mut flags = OsString::from("-Cembed-bitcode=yes");
+    flags.push(private_paths::renamed([(compiler.sources(), "/rust")]));
     let mut cargo = Command::new(CARGO);
     process::clean(&mut cargo, workspace);
     cargo
