@@ -25,6 +25,7 @@ pub mod iter;
 pub mod memtable;
 pub mod record;
 pub mod sstable;
+pub mod version;
 pub mod wal;
 
 pub use base::batch::Batch;

@@ -36,7 +36,7 @@ pub use std_fs::{StdFile, StdFs};
 /// [`NotFound`](crate::ErrorKind::NotFound) and [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where the
 /// methods say so, [`NoSpace`](crate::ErrorKind::NoSpace) when a disk or quota is full, and
 /// [`Io`](crate::ErrorKind::Io) for everything else. Messages name the operation and the file.
-pub trait Fs {
+pub trait Fs: std::fmt::Debug {
     /// An open file.
     type File: File;
 
@@ -65,7 +65,7 @@ pub trait Fs {
 }
 
 /// An open file of an [`Fs`].
-pub trait File {
+pub trait File: std::fmt::Debug {
     /// Appends `bytes` at the end. After an error, how much was written is unknown.
     ///
     /// REQUIRES: the file was opened by [`Fs::create`].

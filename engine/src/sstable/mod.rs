@@ -15,9 +15,11 @@ mod filter;
 mod format;
 mod iter;
 mod table;
+mod table_cache;
 
 pub use builder::{TableBuilder, TableOptions};
 pub use cache::{BlockCache, CacheStats};
 pub use format::Properties;
 pub use iter::{ReadMode, TableIter};
 pub use table::Table;
+pub use table_cache::TableCache;

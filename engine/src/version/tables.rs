@@ -1,0 +1,158 @@
+//! The live tables, by level.
+
+use super::VersionEdit;
+use crate::base::error::{Error, Result};
+use crate::base::file_name::FileName;
+use crate::base::key::{compare, user_key};
+use crate::sstable::Properties;
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+/// The number of levels.
+pub const LEVELS: usize = 7;
+
+/// What is known of a table without opening it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TableMeta {
+    /// The number in its name.
+    pub number: u64,
+    /// The file's length in bytes.
+    pub size: u64,
+    /// The number of entries, tombstones included.
+    pub entries: u64,
+    /// The number of tombstones.
+    pub tombstones: u64,
+    /// The number of data blocks of which at least half of the entries are tombstones.
+    pub tombstone_blocks: u64,
+    /// The least sequence number.
+    pub sequence_min: u64,
+    /// The greatest sequence number.
+    pub sequence_max: u64,
+    /// The least internal key.
+    pub smallest: Vec<u8>,
+    /// The greatest internal key.
+    pub largest: Vec<u8>,
+}
+
+impl TableMeta {
+    /// Of the finished table `number`.
+    pub fn new(number: u64, size: u64, properties: Properties) -> Self {
+        Self {
+            number,
+            size,
+            entries: properties.entries,
+            tombstones: properties.tombstones,
+            tombstone_blocks: properties.tombstone_blocks,
+            sequence_min: properties.sequence_min,
+            sequence_max: properties.sequence_max,
+            smallest: properties.smallest,
+            largest: properties.largest,
+        }
+    }
+
+    /// The least user key.
+    pub fn first_key(&self) -> &[u8] {
+        user_key(&self.smallest)
+    }
+
+    /// The greatest user key.
+    pub fn last_key(&self) -> &[u8] {
+        user_key(&self.largest)
+    }
+
+    /// Whether the table's keys and `first..=last` have any in common.
+    pub fn overlaps(&self, first: &[u8], last: &[u8]) -> bool {
+        self.first_key() <= last && self.last_key() >= first
+    }
+}
+
+/// The live tables. Those of level 0 may overlap and stand newest first; those of a deeper level do not overlap
+/// and stand in the order of their keys.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Version {
+    levels: [Vec<Arc<TableMeta>>; LEVELS],
+}
+
+impl Version {
+    /// The tables of a level.
+    pub fn level(&self, level: usize) -> &[Arc<TableMeta>] {
+        self.levels.get(level).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// All tables with their levels.
+    pub fn tables(&self) -> impl Iterator<Item = (usize, &Arc<TableMeta>)> {
+        self.levels.iter().enumerate().flat_map(|(level, tables)| tables.iter().map(move |table| (level, table)))
+    }
+
+    /// The bytes of a level's tables.
+    pub fn level_bytes(&self, level: usize) -> u64 {
+        self.level(level).iter().map(|table| table.size).sum()
+    }
+
+    /// The deepest level that has tables; 0 where there are none.
+    pub fn deepest(&self) -> usize {
+        self.levels.iter().rposition(|tables| !tables.is_empty()).unwrap_or(0)
+    }
+
+    /// The tables of a level that have keys in `first..=last`.
+    pub fn overlapping(&self, level: usize, first: &[u8], last: &[u8]) -> Vec<Arc<TableMeta>> {
+        self.level(level).iter().filter(|table| table.overlaps(first, last)).cloned().collect()
+    }
+
+    /// The one table of a level below 0 that can hold `key`.
+    #[inline]
+    pub fn table_for(&self, level: usize, key: &[u8]) -> Option<&Arc<TableMeta>> {
+        let tables = self.level(level);
+        let at = tables.partition_point(|table| table.last_key() < key);
+        tables.get(at).filter(|table| table.first_key() <= key)
+    }
+
+    /// The version after `edit`.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` where the edit does not fit: it removes what is not there, or makes tables overlap.
+    pub fn apply(&self, edit: &VersionEdit) -> Result<Self> {
+        let mut next = self.clone();
+        for &(level, number) in &edit.removed {
+            let tables = next.levels.get_mut(level).ok_or_else(|| no_level(level))?;
+            let before = tables.len();
+            tables.retain(|table| table.number != number);
+            if tables.len() == before {
+                let name = FileName::Table(number);
+                return Err(Error::bug(format!("an edit removes {name} from level {level}, where it is not")));
+            }
+        }
+        for (level, table) in &edit.added {
+            next.levels.get_mut(*level).ok_or_else(|| no_level(*level))?.push(Arc::clone(table));
+        }
+        for level in 0..LEVELS {
+            if edit.added.iter().any(|(added, _)| *added == level) {
+                next.sort_level(level)?;
+            }
+        }
+        Ok(next)
+    }
+
+    fn sort_level(&mut self, level: usize) -> Result<()> {
+        let Some(tables) = self.levels.get_mut(level) else { return Err(no_level(level)) };
+        if level == 0 {
+            tables.sort_by_key(|table| Reverse((table.sequence_max, table.number)));
+            return Ok(());
+        }
+        tables.sort_by(|a, b| compare(&a.smallest, &b.smallest));
+        for pair in tables.windows(2) {
+            if let [left, right] = pair
+                && left.last_key() >= right.first_key()
+            {
+                let (left, right) = (FileName::Table(left.number), FileName::Table(right.number));
+                return Err(Error::bug(format!("{left} and {right} overlap in level {level}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn no_level(level: usize) -> Error {
+    Error::bug(format!("an edit names level {level}; there are {LEVELS}"))
+}
