@@ -25,11 +25,7 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 
 /// Builds the `esker` program around the component.
 pub fn host(workspace: &Workspace) -> Result<()> {
-    let mut cargo = process::cargo(workspace);
-    cargo
-        .args(["build", "--release", "--package", "esker-host"])
-        .env("ESKER_COMPONENT", workspace.component());
-    process::run(&mut cargo)?;
+    process::run(process::cargo(workspace).args(["build", "--release", "--package", "esker-host"]))?;
     let binary = workspace.binary();
     ensure!(binary.is_file(), "the host crate left no {}", binary.display());
     eprintln!("    {} is ready", workspace.shown(&binary));

@@ -10,13 +10,21 @@ use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
 
-/// The cargo that started us, in the workspace's root and for the workspace's target directory.
+/// The cargo that started us, in the workspace's root and for the workspace's target directory. Every
+/// call names the component in the same way, so that none makes another build the host again.
 pub fn cargo(workspace: &Workspace) -> Command {
     let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(&workspace.root);
     clean(&mut command, workspace);
     command.env("CARGO_TARGET_DIR", &workspace.target);
+    // The host's build script embeds this file, and insists on it if it is named.
+    let component = workspace.component();
+    if component.is_file() {
+        command.env("ESKER_COMPONENT", component);
+    } else {
+        command.env_remove("ESKER_COMPONENT");
+    }
     command
 }
 

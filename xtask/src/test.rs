@@ -42,11 +42,7 @@ pub fn run(workspace: &Workspace) -> ExitCode {
         report.step("build the host", |_| build::host(workspace));
         report.step("run the tests", |counts| {
             let mut cargo = process::cargo(workspace);
-            cargo
-                .args(["test", "--no-fail-fast"])
-                .args(HOST_CRATES)
-                .env("ESKER_COMPONENT", workspace.component())
-                .env("ESKER_BIN", workspace.binary());
+            cargo.args(["test", "--no-fail-fast"]).args(HOST_CRATES).env("ESKER_BIN", workspace.binary());
             counted(&mut cargo, counts)
         });
     }
@@ -59,7 +55,7 @@ pub fn run(workspace: &Workspace) -> ExitCode {
     report.step("build the documentation", |_| {
         let mut cargo = process::cargo(workspace);
         cargo.args(["doc", "--no-deps"]).args(HOST_CRATES);
-        process::run(cargo.env("RUSTDOCFLAGS", "-Dwarnings").env("ESKER_COMPONENT", workspace.component()))
+        process::run(cargo.env("RUSTDOCFLAGS", "-Dwarnings"))
     });
     report.finish()
 }
@@ -68,7 +64,7 @@ pub fn run(workspace: &Workspace) -> ExitCode {
 fn lint(workspace: &Workspace) -> Result<()> {
     let mut cargo = process::cargo(workspace);
     cargo.arg("clippy").args(HOST_CRATES).arg("--all-targets").args(["--", "-Dwarnings"]);
-    process::run(cargo.env("ESKER_COMPONENT", workspace.component()))?;
+    process::run(&mut cargo)?;
     let mut cargo = process::cargo(workspace);
     cargo.args(["clippy", "--quiet", "--locked", "--package=xtask", "--all-targets"]);
     process::run(cargo.args(["--", "-Dwarnings"]))
