@@ -54,6 +54,7 @@ mod commit_queue;
 mod convert;
 mod dir_lock;
 mod error;
+mod files;
 mod image_cache;
 mod instance;
 mod kv_store;

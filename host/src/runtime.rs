@@ -22,8 +22,9 @@ const EMBEDDED: Option<&[u8]> = None;
 /// The interfaces that the component must export.
 const EXPORTS: [&str; 2] = ["esker:kv/kv-store@0.1.0", "esker:kv/maintenance@0.1.0"];
 
-/// The packages that the component may import from.
-const IMPORTS: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
+/// What the component may import from: WASI without sockets, and the types that its own exports share.
+const IMPORTS: [&str; 6] =
+    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "esker:kv/types@"];
 
 /// Whether this build carries the component, so that [`Runtime::new`] has something to run.
 pub fn component_embedded() -> bool {

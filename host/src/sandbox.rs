@@ -2,6 +2,7 @@
 //! for the message of a panic. No network, no environment, no arguments, no other path.
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::runtime::Runtime;
 use std::path::{Path, PathBuf};
 use wasmtime::component::{HasData, Linker, ResourceTable};
@@ -90,6 +91,11 @@ pub struct SandboxState {
 }
 
 impl SandboxState {
+    /// The resources that the component has handles of.
+    pub(crate) fn table(&self) -> &ResourceTable {
+        &self.table
+    }
+
     /// What the component has said before it trapped.
     pub(crate) fn last_words(&self) -> String {
         String::from_utf8_lossy(&self.stderr.contents()).trim().to_string()
@@ -145,7 +151,9 @@ pub(crate) fn add_to_linker(linker: &mut Linker<SandboxState>) -> wasmtime::Resu
     wasi::clocks::wall_clock::add_to_linker::<_, WasiClocks>(linker, SandboxState::clocks)?;
     wasi::clocks::monotonic_clock::add_to_linker::<_, WasiClocks>(linker, SandboxState::clocks)?;
     add_random(linker)?;
-    add_cli(linker)
+    add_cli(linker)?;
+    linker.allow_shadowing(true);
+    files::add_to_linker(linker)
 }
 
 fn add_io(linker: &mut Linker<SandboxState>) -> wasmtime::Result<()> {
