@@ -1,6 +1,6 @@
 //! The Esker storage engine: a log-structured merge-tree in one flat directory of write-once files.
 //!
-//! The engine knows no thread, no clock, no randomness and no path: it is driven through `Db` by whoever
+//! The engine knows no thread, no clock, no randomness and no path: it is driven through [`Db`] by whoever
 //! owns it, reaches its files through [`env::Fs`] and the time through [`env::Clock`]. The same calls over
 //! the same files give the same bytes on every platform.
 //!
@@ -20,8 +20,11 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod compaction;
+pub mod db;
 pub mod env;
 pub mod iter;
+pub mod job;
 pub mod memtable;
 pub mod record;
 pub mod sstable;
@@ -32,3 +35,4 @@ pub use base::batch::Batch;
 pub use base::error::{Corruption, Error, ErrorKind, Result};
 pub use base::options::{Compression, Durability, Options, RecoveryMode};
 pub use base::range::{KeyRange, ScanOptions};
+pub use db::{Cursor, Db, Pressure, Progress, RecoveryReport, Snapshot, Stats, Verification};

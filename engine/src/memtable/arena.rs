@@ -23,6 +23,7 @@ impl Arena {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let fits = self.chunks.get(self.current).is_some_and(|chunk| chunk.capacity() - chunk.len() >= length);
         let index = if fits { self.current } else { self.add_chunk(length) };
+        self.bytes += length as u64;
         let chunk = &mut self.chunks[index];
         let offset = chunk.len();
         for part in parts {
@@ -40,7 +41,7 @@ impl Arena {
         &chunk[(piece.0 & (CHUNK_BYTES as u32 - 1)) as usize..]
     }
 
-    /// The memory that the chunks take.
+    /// The bytes of all pieces. The chunks take at most a chunk more, and what large pieces leave unused.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -49,7 +50,6 @@ impl Arena {
         let large = length > CHUNK_BYTES / 4;
         let capacity = if large { length } else { CHUNK_BYTES };
         self.chunks.push(Vec::with_capacity(capacity));
-        self.bytes += capacity as u64;
         let index = self.chunks.len() - 1;
         if !large {
             self.current = index;

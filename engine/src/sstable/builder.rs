@@ -226,3 +226,9 @@ impl<F: File> TableBuilder<F> {
         Ok(())
     }
 }
+
+impl<F> std::fmt::Debug for TableBuilder<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TableBuilder").field("offset", &self.offset).finish_non_exhaustive()
+    }
+}

@@ -6,6 +6,7 @@ use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
 use crate::env::Fs;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// At most so many tables are kept open, to stay within what an operating system allows a process.
@@ -19,6 +20,8 @@ pub struct TableCache<F: Fs> {
     blocks: Arc<BlockCache>,
     bytes_max: u64,
     open: Mutex<Open<F>>,
+    filter_passes: AtomicU64,
+    filter_rejects: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -39,7 +42,14 @@ impl<F: Fs> TableCache<F> {
     /// A cache over the tables in `fs` that holds at most about so many bytes.
     pub fn new(fs: Arc<F>, bytes_max: u64) -> Self {
         let open = Open { tables: BTreeMap::new(), bytes: 0, uses: 0 };
-        Self { fs, blocks: Arc::new(BlockCache::new(bytes_max)), bytes_max, open: Mutex::new(open) }
+        Self {
+            fs,
+            blocks: Arc::new(BlockCache::new(bytes_max)),
+            bytes_max,
+            open: Mutex::new(open),
+            filter_passes: AtomicU64::new(0),
+            filter_rejects: AtomicU64::new(0),
+        }
     }
 
     /// The blocks in memory.
@@ -88,6 +98,18 @@ impl<F: Fs> TableCache<F> {
     /// What the block cache holds and has done.
     pub fn block_stats(&self) -> CacheStats {
         self.blocks.stats()
+    }
+
+    /// Counts the answer of a filter: whether it let a key pass.
+    #[inline]
+    pub fn count_filter(&self, passes: bool) {
+        let counter = if passes { &self.filter_passes } else { &self.filter_rejects };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many keys filters have let pass, and how many they have kept from a table.
+    pub fn filter_stats(&self) -> (u64, u64) {
+        (self.filter_passes.load(Ordering::Relaxed), self.filter_rejects.load(Ordering::Relaxed))
     }
 
     fn open_table(&self, number: u64) -> Result<Table<F::File>> {

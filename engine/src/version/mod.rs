@@ -6,11 +6,13 @@
 mod edit;
 mod level_iter;
 mod manifest;
+mod run;
 mod tables;
 
 pub use edit::VersionEdit;
 pub use level_iter::LevelIter;
 pub use manifest::{Loaded, Manifest};
+pub use run::Run;
 pub use tables::{LEVELS, TableMeta, Version};
 
 use std::sync::Arc;

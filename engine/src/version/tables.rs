@@ -22,6 +22,8 @@ pub struct TableMeta {
     pub entries: u64,
     /// The number of tombstones.
     pub tombstones: u64,
+    /// The number of data blocks.
+    pub blocks: u64,
     /// The number of data blocks of which at least half of the entries are tombstones.
     pub tombstone_blocks: u64,
     /// The least sequence number.
@@ -42,6 +44,7 @@ impl TableMeta {
             size,
             entries: properties.entries,
             tombstones: properties.tombstones,
+            blocks: properties.blocks,
             tombstone_blocks: properties.tombstone_blocks,
             sequence_min: properties.sequence_min,
             sequence_max: properties.sequence_max,

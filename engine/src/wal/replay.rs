@@ -38,7 +38,10 @@ pub struct Replay<F: Fs> {
     expected: u64,
     /// Damage since the last record.
     damage: Vec<Damage>,
+    /// The greatest sequence number that any sound record knows to have been durable, once it was asked for.
     durable_max: Option<u64>,
+    /// The same of the records read so far.
+    durable_seen: u64,
     done: bool,
     report: ReplayReport,
 }
@@ -146,6 +149,7 @@ impl<F: Fs> Replay<F> {
             expected: flushed + 1,
             damage: Vec::new(),
             durable_max: None,
+            durable_seen: 0,
             done: false,
             report: ReplayReport::default(),
         }
@@ -199,6 +203,7 @@ impl<F: Fs> Replay<F> {
 
     /// Whether to apply the record with this header.
     fn accept(&mut self, header: Header, file: &str, offset: u64, bytes: u64) -> Result<bool> {
+        self.durable_seen = self.durable_seen.max(header.durable);
         if header.count == 0 || header.last() < self.expected {
             // It only says what is durable, or repeats what has been replayed.
             return Ok(false);
@@ -274,6 +279,7 @@ impl<F: Fs> Replay<F> {
 
     fn open_segment(&mut self) -> Result<()> {
         let Some(&number) = self.segments.get(self.at) else {
+            self.expect_durable();
             self.judge(None)?;
             self.done = true;
             return Ok(());
@@ -282,6 +288,17 @@ impl<F: Fs> Replay<F> {
         self.reader = Some(RecordReader::new(file, number));
         self.report.segments += 1;
         Ok(())
+    }
+
+    /// At the log's end: what was known durable must have been there.
+    fn expect_durable(&mut self) {
+        if !self.damage.is_empty() || self.expected > self.durable_seen {
+            return;
+        }
+        let file = self.segments.last().map_or_else(String::new, |&number| FileName::Wal(number).to_string());
+        let (expected, durable) = (self.expected, self.durable_seen);
+        let reason = format!("the log ends before {expected}, and a record in it knows {durable} to have been durable");
+        self.damage.push(Damage { file, offset: 0, bytes: 0, reason });
     }
 
     fn end_segment(&mut self, length: u64) -> Result<()> {
@@ -321,7 +338,8 @@ impl<F: Fs> Replay<F> {
             self.report.segments += 1;
             for_each_header(&mut RecordReader::new(file, number), |header| dropped.push(header))?;
         }
-        for header in dropped.into_iter().filter(|header| header.count > 0) {
+        let expected = self.expected;
+        for header in dropped.into_iter().filter(|header| header.count > 0 && header.last() >= expected) {
             self.drop_record(header);
         }
         self.done = true;
@@ -447,6 +465,26 @@ mod tests {
             assert_eq!(seen, expected);
             assert_eq!(replay.report().losses.len(), 1);
         }
+    }
+
+    /// A log whose durable end is missing was taken for a shorter, sound one: the record that a clean close
+    /// leaves behind has no operations, and was not asked what it knows.
+    #[test]
+    fn a_missing_durable_end_is_corruption() {
+        let fs = Arc::new(MemFs::new());
+        let mut writer = Writer::create(Arc::clone(&fs), 1).expect("in memory");
+        writer.append(Header { sequence: 1, durable: 0, count: 1 }, &[1; 20], 0);
+        writer.rotate(2).expect("in memory");
+        writer.append(Header { sequence: 2, durable: 0, count: 1 }, &[2; 20], 0);
+        writer.rotate(3).expect("in memory");
+        writer.append(Header { sequence: 3, durable: 2, count: 0 }, &[], 0);
+        writer.sync().expect("in memory");
+        let mut replay = Replay::new(Arc::clone(&fs), vec![1, 3], 0, RecoveryMode::SkipCorrupted);
+        assert_eq!((replay.advance(), replay.advance()), (Ok(true), Ok(false)));
+        assert!(replay.report().lost_data());
+        let mut replay = Replay::new(fs, vec![1, 3], 0, RecoveryMode::TolerateTornTail);
+        assert_eq!(replay.advance(), Ok(true));
+        assert!(replay.advance().expect_err("refuses").is_corrupt());
     }
 
     #[test]

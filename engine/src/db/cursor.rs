@@ -1,0 +1,59 @@
+//! A scan over the state of one moment.
+
+use super::view::View;
+use crate::base::error::Result;
+use crate::base::range::{KeyRange, ScanOptions};
+use crate::env::Fs;
+use crate::iter::{Merging, Visible};
+use crate::version::Run;
+use std::sync::Arc;
+
+/// A position in a scan. It reads the state of the moment when it was made, whatever is written meanwhile, and pins
+/// the memtables and files that it needs until it is dropped.
+#[derive(Debug)]
+pub struct Cursor<F: Fs> {
+    visible: Visible<Merging<Run<F>>>,
+    left: u64,
+    keys_only: bool,
+    /// Keeps the files: a table is removed when no view refers to it.
+    _view: Arc<View<F>>,
+}
+
+impl<F: Fs> Cursor<F> {
+    pub(super) fn new(view: Arc<View<F>>, sequence: u64, range: KeyRange, options: ScanOptions) -> Result<Self> {
+        let visible = Visible::new(view.iter()?, sequence, range, options.reverse);
+        let left = options.limit.unwrap_or(u64::MAX);
+        Ok(Self { visible, left, keys_only: options.keys_only, _view: view })
+    }
+
+    /// The next entry: its key and value, the value empty for a scan of keys only. `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` where a block is damaged, and those of the file system. The scan is then over.
+    #[expect(clippy::should_implement_trait, reason = "an entry borrows from the cursor, which an Iterator's cannot")]
+    pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        match self.visible.next() {
+            Ok(Some((key, value))) => {
+                self.left -= 1;
+                Ok(Some((key, if self.keys_only { &[] } else { value })))
+            }
+            Ok(None) => {
+                self.left = 0;
+                Ok(None)
+            }
+            Err(error) => {
+                self.left = 0;
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the scan leaves values out.
+    pub fn keys_only(&self) -> bool {
+        self.keys_only
+    }
+}

@@ -1,0 +1,443 @@
+//! Flushes and compactions, in slices.
+//!
+//! A sealed memtable is flushed to a table of level 0; full levels are compacted into the next. Both are jobs, and
+//! a job runs in slices: a write does a little of what is pending, in proportion to what it wrote, so that
+//! maintenance keeps pace and no write waits long. [`Db::maintain`] does more of it while the store is idle.
+//!
+//! A job that fails is given up and begun again later: its inputs are still there. Only a failure to write the
+//! manifest, after which nobody knows what it holds, makes the handle useless.
+
+use super::Db;
+use super::view::View;
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::file_name::FileName;
+use crate::compaction::{Plan, pending_bytes};
+use crate::env::{Clock, Fs};
+use crate::job::{Job, JobResult, Runner, Work};
+use crate::version::VersionEdit;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// So many sealed memtables may wait; a write that would seal one more waits for a flush.
+const SEALED_MAX: usize = 2;
+/// A write that owes less maintenance than this leaves it to the next one.
+const SLICE_BYTES: u64 = 64 * 1024;
+/// A write that waits works in slices of this size.
+const WAIT_SLICE_BYTES: u64 = 1 << 20;
+/// After a job has failed, it is tried again when so many bytes have been written.
+const RETRY_BYTES: u64 = 1 << 20;
+/// A write does at least and at most so many times its own bytes of pending maintenance.
+const PACE_MIN: u64 = 2;
+const PACE_MAX: u64 = 32;
+
+/// What waits to be done in the background.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pressure {
+    /// Tables in level 0.
+    pub level0_tables: u32,
+    /// Sealed memtables that wait to be flushed.
+    pub sealed_memtables: u32,
+    /// About how many bytes compaction should move but has not.
+    pub pending_bytes: u64,
+    /// Whether a write at this moment would have to wait for maintenance.
+    pub stalled: bool,
+}
+
+/// What a slice of maintenance has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Bytes of entries that were read.
+    pub bytes: u64,
+    /// Whether anything is left to do.
+    pub more: bool,
+}
+
+/// What is under way and what waits.
+#[derive(Debug)]
+pub(super) struct Maintenance<F: Fs> {
+    flush: Option<Runner<F>>,
+    compaction: Option<Runner<F>>,
+    /// What each sealed memtable covers, oldest first: its last sequence number, and the first log segment after it.
+    covers: VecDeque<(u64, u64)>,
+    /// Whether the picker may find something: the version or the snapshots have changed since it found nothing.
+    maybe_due: bool,
+    /// The oldest snapshot when the picker found nothing.
+    oldest_snapshot: Option<u64>,
+    /// About what compaction has to move.
+    pending_bytes: u64,
+    /// Whether somebody has asked for the whole store to be merged.
+    merge_all: MergeAll,
+    /// Bytes of maintenance that writes owe.
+    debt: u64,
+    /// How many bytes must be written before a failed job is tried again.
+    retry_after: u64,
+    /// Why the last job failed.
+    pub failure: Option<Error>,
+}
+
+/// How far a merge of the whole store has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MergeAll {
+    No,
+    Wanted,
+    Running,
+}
+
+impl<F: Fs> Maintenance<F> {
+    pub fn new() -> Self {
+        Self {
+            flush: None,
+            compaction: None,
+            covers: VecDeque::new(),
+            maybe_due: true,
+            oldest_snapshot: None,
+            pending_bytes: 0,
+            merge_all: MergeAll::No,
+            debt: 0,
+            retry_after: 0,
+            failure: None,
+        }
+    }
+
+    /// There is a new version, in which compaction has about so many bytes to move.
+    pub fn version_changed(&mut self, pending_bytes: u64) {
+        self.maybe_due = true;
+        self.pending_bytes = pending_bytes;
+    }
+
+    /// A memtable was sealed whose last sequence number is `last`; the log goes on at segment `log`.
+    pub fn sealed(&mut self, last: u64, log: u64) {
+        self.covers.push_back((last, log));
+    }
+}
+
+impl<F: Fs, C: Clock> Db<F, C> {
+    /// Does pending flush and compaction work in a slice of about `budget_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the files. Nothing is lost by them, and the work is tried again later.
+    pub fn maintain(&mut self, budget_bytes: u64) -> Result<Progress> {
+        self.check_writable()?;
+        self.end_deferral()?;
+        let mut bytes = 0;
+        while bytes < budget_bytes.max(1) {
+            let Some(done) = self.slice(budget_bytes.max(1) - bytes)? else {
+                self.remove_obsolete();
+                return Ok(Progress { bytes, more: false });
+            };
+            // A job that ends has done something even where it read nothing more.
+            bytes += done.max(1);
+        }
+        Ok(Progress { bytes, more: self.has_work() })
+    }
+
+    /// Merges the whole store into its deepest level, in slices of about `budget_bytes`: call it until `more` is
+    /// false. What is written meanwhile may stay above.
+    ///
+    /// # Errors
+    ///
+    /// As [`Db::maintain`].
+    pub fn compact(&mut self, budget_bytes: u64) -> Result<Progress> {
+        self.check_writable()?;
+        if self.maintenance.merge_all == MergeAll::No {
+            if self.view.active.entries() > 0 {
+                self.wait_for_maintenance()?;
+                self.seal()?;
+            }
+            self.maintenance.merge_all = MergeAll::Wanted;
+        }
+        let mut progress = self.maintain(budget_bytes)?;
+        progress.more = self.maintenance.merge_all != MergeAll::No;
+        Ok(progress)
+    }
+
+    /// Seals the memtable, and writes it and all sealed ones to tables.
+    ///
+    /// # Errors
+    ///
+    /// Those of the files. Nothing is lost by them: the log has the data.
+    pub fn flush(&mut self) -> Result<()> {
+        self.check_writable()?;
+        if self.view.active.entries() > 0 {
+            self.wait_for_maintenance()?;
+            self.seal()?;
+        }
+        while !self.view.sealed.is_empty() {
+            self.flush_slice(u64::MAX)?;
+        }
+        Ok(())
+    }
+
+    /// What waits to be done in the background.
+    pub fn pressure(&self) -> Pressure {
+        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        Pressure {
+            level0_tables: count(self.view.version.level(0).len()),
+            sealed_memtables: count(self.view.sealed.len()),
+            pending_bytes: self.maintenance.pending_bytes,
+            stalled: self.must_flush() || self.must_compact(),
+        }
+    }
+
+    /// What a write of `bytes` owes to maintenance. A failure is remembered, not returned: the write itself is done.
+    pub(super) fn pace(&mut self, bytes: u64) {
+        self.maintenance.retry_after = self.maintenance.retry_after.saturating_sub(bytes);
+        if self.maintenance.retry_after > 0 || !self.has_work() {
+            return;
+        }
+        self.maintenance.debt += bytes.saturating_mul(self.pace_ratio());
+        if self.maintenance.debt >= SLICE_BYTES {
+            let budget = std::mem::take(&mut self.maintenance.debt);
+            let _remembered = self.slice(budget);
+        }
+    }
+
+    /// How many bytes of maintenance a written byte owes: enough that what is pending is done before writes would
+    /// have to wait.
+    fn pace_ratio(&self) -> u64 {
+        let room = u64::from(self.options.level0_stop).saturating_sub(self.view.version.level(0).len() as u64).max(1);
+        let until_stop = room.saturating_mul(self.options.memtable_bytes());
+        (self.maintenance.pending_bytes / until_stop.max(1) + 1).clamp(PACE_MIN, PACE_MAX)
+    }
+
+    fn has_work(&self) -> bool {
+        let due = self.maintenance.maybe_due
+            || self.maintenance.merge_all != MergeAll::No
+            || self.maintenance.oldest_snapshot != self.snapshots.oldest();
+        due || self.maintenance.compaction.is_some() || !self.view.sealed.is_empty()
+    }
+
+    fn must_flush(&self) -> bool {
+        self.view.sealed.len() >= SEALED_MAX
+    }
+
+    fn must_compact(&self) -> bool {
+        self.view.version.level(0).len() >= self.options.level0_stop as usize
+    }
+
+    /// Works until a memtable may be sealed, and records how long a write had to wait for it.
+    pub(super) fn wait_for_maintenance(&mut self) -> Result<()> {
+        if self.must_flush() {
+            let start = self.clock.now_micros();
+            while self.must_flush() {
+                self.flush_slice(WAIT_SLICE_BYTES)?;
+            }
+            self.counters.stall_memtables.record(self.clock.now_micros() - start);
+        }
+        if self.must_compact() {
+            let start = self.clock.now_micros();
+            while self.must_compact() && self.compaction_slice(WAIT_SLICE_BYTES)?.is_some() {}
+            self.counters.stall_level0.record(self.clock.now_micros() - start);
+        }
+        Ok(())
+    }
+
+    /// Hands deferred writes over that have waited long enough.
+    fn end_deferral(&mut self) -> Result<()> {
+        if self.wal.pending_bytes() == 0 {
+            return Ok(());
+        }
+        let age = self.clock.now_micros().saturating_sub(self.wal.pending_since());
+        if age >= u64::from(self.options.deferred_millis) * 1000 {
+            self.flush_deferred()?;
+        }
+        Ok(())
+    }
+
+    /// One slice of the most urgent work; `None` where there is none.
+    fn slice(&mut self, budget: u64) -> Result<Option<u64>> {
+        if self.view.sealed.is_empty() {
+            self.compaction_slice(budget)
+        } else {
+            self.flush_slice(budget).map(Some)
+        }
+    }
+
+    /// Remembers a job's failure and gives the job up.
+    fn fail(&mut self, runner: Option<Runner<F>>, error: Error) -> Error {
+        if let Some(runner) = runner {
+            runner.abandon();
+        }
+        if *error.kind() == ErrorKind::NoSpace {
+            // Tables that nobody reads any more are what can be freed at once.
+            self.remove_obsolete();
+        }
+        self.maintenance.failure = Some(error.clone());
+        if self.maintenance.merge_all == MergeAll::Running {
+            self.maintenance.merge_all = MergeAll::No;
+        }
+        self.maintenance.retry_after = RETRY_BYTES.min(self.options.memtable_bytes() / 4);
+        error
+    }
+
+    fn flush_slice(&mut self, budget: u64) -> Result<u64> {
+        let mut runner = match self.maintenance.flush.take() {
+            Some(runner) => runner,
+            None => self.start_flush()?,
+        };
+        match runner.step(budget) {
+            Ok(step) => {
+                match step.result {
+                    Some(result) => {
+                        // The runner refers to the tables that can be removed now.
+                        drop(runner);
+                        self.finish_flush(result)?;
+                    }
+                    None => self.maintenance.flush = Some(runner),
+                }
+                Ok(step.bytes)
+            }
+            Err(error) => Err(self.fail(Some(runner), error)),
+        }
+    }
+
+    fn start_flush(&mut self) -> Result<Runner<F>> {
+        let (Some(memtable), Some(&(flushed, log))) = (self.view.sealed.last().cloned(), self.maintenance.covers.front())
+        else {
+            return Err(Error::bug("a flush without a sealed memtable"));
+        };
+        let job = self.job(Work::Flush { flushed, log }, 1);
+        Ok(Runner::flush(Arc::clone(&self.fs), job, &memtable))
+    }
+
+    fn finish_flush(&mut self, result: JobResult) -> Result<()> {
+        let sealed = self.view.sealed.len() - 1;
+        let (flushed, log) = (result.edit.flushed, result.edit.log);
+        self.counters.flushes.record(result.bytes_read, result.bytes_written);
+        self.install(result.edit, sealed)?;
+        self.maintenance.covers.pop_front();
+        self.durable_sequence = self.durable_sequence.max(flushed.unwrap_or(0));
+        self.wal.forget_below(log.unwrap_or(0));
+        self.remove_segments();
+        Ok(())
+    }
+
+    fn compaction_slice(&mut self, budget: u64) -> Result<Option<u64>> {
+        if self.maintenance.compaction.is_none() && !self.start_compaction()? {
+            return Ok(None);
+        }
+        let Some(mut runner) = self.maintenance.compaction.take() else {
+            // A table was moved without being read.
+            return Ok(Some(0));
+        };
+        match runner.step(budget) {
+            Ok(step) => {
+                match step.result {
+                    Some(result) => {
+                        // The runner refers to the tables that can be removed now.
+                        drop(runner);
+                        self.finish_compaction(result)?;
+                    }
+                    None => self.maintenance.compaction = Some(runner),
+                }
+                Ok(Some(step.bytes))
+            }
+            Err(error) => Err(self.fail(Some(runner), error)),
+        }
+    }
+
+    /// Starts the next compaction, or does it at once where it only moves a table. False where none is due.
+    fn start_compaction(&mut self) -> Result<bool> {
+        let oldest = self.snapshots.oldest();
+        let Some(plan) = self.pick(oldest) else {
+            self.maintenance.maybe_due = false;
+            self.maintenance.oldest_snapshot = oldest;
+            return Ok(false);
+        };
+        if plan.is_trivial_move() {
+            self.counters.moves.add(1);
+            self.install(plan.move_edit(), self.view.sealed.len())?;
+            return Ok(true);
+        }
+        let outputs = 2 * (plan.bytes() / self.options.table_bytes.max(1)) + 8;
+        let deeper = plan.deeper(&self.view.version);
+        let job = self.job(Work::Compact { plan, deeper }, outputs);
+        match Runner::compact(Arc::clone(&self.fs), job, &self.tables) {
+            Ok(runner) => {
+                self.maintenance.compaction = Some(runner);
+                Ok(true)
+            }
+            Err(error) => Err(self.fail(None, error)),
+        }
+    }
+
+    fn pick(&mut self, oldest_snapshot: Option<u64>) -> Option<Plan> {
+        let version = &self.view.version;
+        if self.maintenance.merge_all == MergeAll::Wanted
+            && let Some(plan) = self.levelled.pick_all(version)
+        {
+            self.maintenance.merge_all = MergeAll::Running;
+            return Some(plan);
+        }
+        self.maintenance.merge_all = MergeAll::No;
+        self.levelled.pick(version, oldest_snapshot.unwrap_or(u64::MAX))
+    }
+
+    fn finish_compaction(&mut self, result: JobResult) -> Result<()> {
+        self.counters.compactions.record(result.bytes_read, result.bytes_written);
+        self.counters.entries_dropped.add(result.entries_dropped);
+        self.install(result.edit, self.view.sealed.len())
+    }
+
+    fn job(&mut self, work: Work, outputs: u64) -> Job {
+        Job {
+            work,
+            snapshots: self.snapshots.sequences(),
+            outputs: (0..outputs).map(|_| self.new_file_number()).collect(),
+            table_bytes: self.options.table_bytes,
+            options: self.table_options,
+        }
+    }
+
+    /// Writes an edit down and makes its version the one that reads see, above the `sealed` newest sealed memtables.
+    fn install(&mut self, mut edit: VersionEdit, sealed: usize) -> Result<()> {
+        edit.next_file = Some(self.state.next_file);
+        let state = edit.apply(&self.state)?;
+        self.manifest
+            .append(&edit)
+            .map_err(|error| self.poison("the manifest could not be written", error))?;
+        for (level, number) in &edit.removed {
+            let table = self.view.version.level(*level).iter().find(|table| table.number == *number);
+            let moved = edit.added.iter().any(|(_, added)| added.number == *number);
+            self.obsolete.extend(table.filter(|_| !moved).cloned());
+        }
+        self.state = state;
+        let mut memtables = self.view.sealed.clone();
+        memtables.truncate(sealed);
+        self.view = Arc::new(View {
+            active: Arc::clone(&self.view.active),
+            sealed: memtables,
+            version: Arc::clone(&self.state.version),
+            tables: Arc::clone(&self.tables),
+        });
+        self.maintenance.failure = None;
+        self.maintenance.version_changed(pending_bytes(&self.state.version, &self.levelled));
+        self.remove_obsolete();
+        Ok(())
+    }
+
+    /// Removes tables that are no longer live and that no cursor reads.
+    pub(super) fn remove_obsolete(&mut self) {
+        let (fs, tables) = (&self.fs, &self.tables);
+        self.obsolete.retain(|table| {
+            if Arc::strong_count(table) > 1 {
+                return true;
+            }
+            tables.forget(table.number);
+            // What cannot be removed is found as an orphan at the next open.
+            let _left_as_an_orphan = fs.remove(&FileName::Table(table.number).to_string());
+            false
+        });
+    }
+
+    /// Removes log segments whose data is in tables, but for the newest few.
+    fn remove_segments(&mut self) {
+        let done = self.segments.iter().take_while(|&&segment| segment < self.state.log).count();
+        for _ in 0..done.saturating_sub(self.options.wal_segments_kept as usize) {
+            if let Some(segment) = self.segments.pop_front() {
+                let _left_for_the_next_open = self.fs.remove(&FileName::Wal(segment).to_string());
+            }
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! Opens a store: claims it, reads its manifest, replays its log.
+//!
+//! 1. Look at the directory without touching it: is it a store, of a known format, with all its tables?
+//! 2. Claim the next epoch. Whoever was primary is fenced from here on.
+//! 3. Read the manifest again, now that nobody writes it, and replay the log into a memtable; full memtables are
+//!    flushed on the way.
+//! 4. Make what was replayed durable in a place of its own, so that nothing depends on segments that a crash may
+//!    have garbled: a little of it is copied to the new segment, more is flushed to a table.
+//! 5. Write the complete state to the new manifest. The store is open.
+//! 6. Remove what is no longer needed: older manifests, orphans, old segments.
+//!
+//! A crash before step 5 changes nothing: the next open does the same again.
+
+use super::maintain::Maintenance;
+use super::report::RecoveryReport;
+use super::snapshot::Snapshots;
+use super::stats::Counters;
+use super::view::View;
+use super::write::apply;
+use super::Db;
+use crate::base::batch::Batch;
+use crate::base::error::{Error, Result};
+use crate::base::file_name::FileName;
+use crate::base::options::{Options, RecoveryMode};
+use crate::compaction::{Levelled, pending_bytes};
+use crate::env::{Clock, Fs};
+use crate::job::{Job, Runner, Work};
+use crate::memtable::Memtable;
+use crate::sstable::{TableCache, TableOptions};
+use crate::version::{Loaded, Manifest, State, Version, VersionEdit};
+use crate::wal::{Header, Replay, Writer};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// What was replayed is copied to the new segment up to this size, and flushed to a table beyond.
+const COPY_BYTES_MAX: u64 = 1 << 20;
+/// The host's lock file, which is no part of the format.
+const LOCK: &str = "LOCK";
+
+/// The files of a directory, by kind, each ascending.
+#[derive(Debug, Default)]
+struct Listing {
+    epochs: Vec<u64>,
+    segments: Vec<u64>,
+    tables: Vec<u64>,
+    lost: Vec<u64>,
+    foreign: Vec<String>,
+}
+
+impl<F: Fs, C: Clock> Db<F, C> {
+    /// Opens the store in `fs` as its primary, and recovers it.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for an option beyond its limits; `CannotOpen` where the directory is no store, must not be
+    /// created, or has a newer format; `Corrupt` where the manifest is damaged, a table is missing, or the log is
+    /// damaged and the recovery mode refuses it: nothing has been changed then; `Busy` where another primary is
+    /// opening the store; and those of the file system.
+    pub fn open(fs: F, clock: C, options: Options) -> Result<Self> {
+        options.check()?;
+        let start = clock.now_micros();
+        let fs = Arc::new(fs);
+        let listing = Listing::read(&*fs)?;
+        let loaded = look(&fs, &listing, &options)?;
+        if loaded.state.is_none() && !options.create_if_missing {
+            return Err(Error::cannot_open("the directory is empty: there is no store, and none is to be created"));
+        }
+        let epoch = listing.epochs.last().map_or(1, |last| last + 1);
+        let manifest = Manifest::claim(Arc::clone(&fs), epoch)?;
+        let claimed = FileName::Manifest(epoch).to_string();
+        let opened = recover(&fs, &options, &listing, manifest).and_then(|recovered| {
+            let mut db = recovered.into_db(clock, options)?;
+            db.report.micros = db.clock.now_micros().saturating_sub(start);
+            Ok(db)
+        });
+        if opened.is_err() {
+            // Nothing was changed: the claim goes, so that the directory is as it was.
+            let _passed_over_by_the_next_open = fs.remove(&claimed);
+        }
+        opened
+    }
+}
+
+impl Listing {
+    fn read<F: Fs>(fs: &F) -> Result<Self> {
+        let mut listing = Self::default();
+        for name in fs.list()? {
+            match FileName::parse(&name) {
+                Some(FileName::Manifest(number)) => listing.epochs.push(number),
+                Some(FileName::Wal(number)) => listing.segments.push(number),
+                Some(FileName::Table(number)) => listing.tables.push(number),
+                Some(FileName::Lost(number)) => listing.lost.push(number),
+                None if name == LOCK => {}
+                None => listing.foreign.push(name),
+            }
+        }
+        for numbers in [&mut listing.epochs, &mut listing.segments, &mut listing.tables, &mut listing.lost] {
+            numbers.sort_unstable();
+        }
+        listing.foreign.sort_unstable();
+        Ok(listing)
+    }
+
+    /// No file of the store has this number or a greater one.
+    fn next_file(&self) -> u64 {
+        let numbers = self.segments.iter().chain(&self.tables).chain(&self.lost);
+        numbers.max().map_or(1, |last| last.saturating_add(1))
+    }
+}
+
+/// Reads the manifest without touching anything, and checks that the directory can be opened.
+fn look<F: Fs>(fs: &Arc<F>, listing: &Listing, options: &Options) -> Result<Loaded> {
+    let loaded = Manifest::load(fs, &listing.epochs)?;
+    let Some(state) = &loaded.state else {
+        check_empty(listing, &loaded)?;
+        return Ok(loaded);
+    };
+    if options.error_if_exists {
+        return Err(Error::cannot_open("the directory already holds a store, and a new one was to be made"));
+    }
+    if let Some((file, offset, reason)) = &loaded.torn
+        && options.recovery == RecoveryMode::Absolute
+    {
+        let message = format!("{reason}; recovery mode absolute refuses even a torn end: nothing was changed");
+        return Err(Error::corrupt(file.clone(), *offset, message));
+    }
+    for (_, table) in state.version.tables() {
+        if listing.tables.binary_search(&table.number).is_err() {
+            let name = FileName::Table(table.number).to_string();
+            let manifest = FileName::Manifest(loaded.epoch);
+            return Err(Error::corrupt(name, 0, format!("the table is missing though {manifest} refers to it")));
+        }
+    }
+    Ok(loaded)
+}
+
+/// Checks that a directory without a manifest is one in which a store may be made.
+fn check_empty(listing: &Listing, loaded: &Loaded) -> Result<()> {
+    if let Some(name) = listing.foreign.first() {
+        return Err(Error::cannot_open(format!(
+            "the directory is not a store: it has no manifest, but other files ({name}{}); use an empty directory",
+            if listing.foreign.len() > 1 { ", ..." } else { "" }
+        )));
+    }
+    let orphan = listing.tables.first().map(|&number| FileName::Table(number));
+    let Some(file) = orphan.or(listing.segments.first().map(|&number| FileName::Wal(number))) else { return Ok(()) };
+    match &loaded.torn {
+        Some((manifest, offset, reason)) => Err(Error::corrupt(
+            manifest.clone(),
+            *offset,
+            format!("{reason}; no sound manifest is left, though there is data ({file})"),
+        )),
+        None => Err(Error::corrupt(
+            FileName::Manifest(listing.epochs.last().copied().unwrap_or(1)).to_string(),
+            0,
+            format!("the manifest is missing or empty, though there is data ({file}): nothing was changed"),
+        )),
+    }
+}
+
+/// A store on its way to being open.
+struct Recovered<F: Fs> {
+    fs: Arc<F>,
+    manifest: Manifest<F>,
+    tables: Arc<TableCache<F>>,
+    state: State,
+    memtable: Arc<Memtable>,
+    last_sequence: u64,
+    wal: Writer<F>,
+    segments: VecDeque<u64>,
+    report: RecoveryReport,
+}
+
+/// Steps 3 to 6.
+fn recover<F: Fs>(
+    fs: &Arc<F>,
+    options: &Options,
+    listing: &Listing,
+    mut manifest: Manifest<F>,
+) -> Result<Recovered<F>> {
+    let loaded = Manifest::load(fs, &listing.epochs)?;
+    let mut report = RecoveryReport { epoch: manifest.epoch(), created: loaded.state.is_none(), ..Default::default() };
+    report.manifest_torn = loaded.torn.filter(|_| loaded.state.is_some());
+    let mut state = loaded.state.unwrap_or_else(|| State {
+        version: Arc::new(Version::default()),
+        log: 0,
+        flushed: 0,
+        next_file: 1,
+    });
+    state.next_file = state.next_file.max(listing.next_file());
+    let tables = Arc::new(TableCache::new(Arc::clone(fs), options.cache_bytes()));
+
+    let mut replayed = Replayed::new(fs, options, state);
+    replayed.replay(listing)?;
+    let damaged = replayed.report.lost_data() || report.manifest_torn.is_some();
+    let copied = replayed.settle(damaged)?;
+    let Replayed { mut state, memtable, last_sequence, tables_written, report: log, .. } = replayed;
+
+    let number = state.next_file;
+    state.next_file += 1;
+    let mut wal = Writer::create(Arc::clone(fs), number)?;
+    for (header, packed) in &copied {
+        wal.append(*header, packed, 0);
+    }
+    wal.sync()?;
+    if memtable.entries() == 0 {
+        state.flushed = last_sequence;
+    }
+    state.log = number;
+    if damaged {
+        report.set_aside = set_aside(fs, listing, &log)?;
+    }
+    manifest.append(&VersionEdit::from_state(&state))?;
+
+    report.log = log;
+    report.tables_written = tables_written;
+    let segments = clean_up(fs, options, listing, &state, damaged, &mut report);
+    Ok(Recovered { fs: Arc::clone(fs), manifest, tables, state, memtable, last_sequence, wal, segments, report })
+}
+
+/// What has been replayed so far.
+struct Replayed<'a, F: Fs> {
+    fs: &'a Arc<F>,
+    options: &'a Options,
+    state: State,
+    memtable: Arc<Memtable>,
+    last_sequence: u64,
+    /// The records in the memtable, while they are few.
+    records: Vec<(Header, Vec<u8>)>,
+    record_bytes: u64,
+    tables_written: u64,
+    report: crate::wal::ReplayReport,
+}
+
+impl<'a, F: Fs> Replayed<'a, F> {
+    fn new(fs: &'a Arc<F>, options: &'a Options, state: State) -> Self {
+        let last_sequence = state.flushed;
+        Self {
+            fs,
+            options,
+            state,
+            memtable: Arc::new(Memtable::new()),
+            last_sequence,
+            records: Vec::new(),
+            record_bytes: 0,
+            tables_written: 0,
+            report: Default::default(),
+        }
+    }
+
+    fn replay(&mut self, listing: &Listing) -> Result<()> {
+        let segments: Vec<u64> = listing.segments.iter().copied().filter(|&number| number >= self.state.log).collect();
+        let mut replay = Replay::new(Arc::clone(self.fs), segments, self.state.flushed, self.options.recovery);
+        while replay.advance()? {
+            let (header, packed) = replay.record();
+            self.add(header, packed.to_vec())?;
+        }
+        self.report = replay.report().clone();
+        Ok(())
+    }
+
+    fn add(&mut self, header: Header, packed: Vec<u8>) -> Result<()> {
+        let batch = Batch::from_packed(packed).ok().filter(|batch| batch.len() == header.count);
+        let Some(batch) = batch else {
+            return Err(Error::bug(format!("the log's record at sequence number {} holds no batch", header.sequence)));
+        };
+        apply(&self.memtable, header.sequence, &batch);
+        self.last_sequence = header.last();
+        self.record_bytes += batch.as_packed().len() as u64;
+        if self.record_bytes <= COPY_BYTES_MAX {
+            self.records.push((header, batch.as_packed().to_vec()));
+        } else {
+            self.records = Vec::new();
+        }
+        if self.memtable.bytes() >= self.options.memtable_bytes() {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Decides what becomes of what is left in the memtable: the records to copy to the new segment, or a table.
+    fn settle(&mut self, damaged: bool) -> Result<Vec<(Header, Vec<u8>)>> {
+        // Records around a hole would be a hole again in the new segment.
+        if damaged || self.record_bytes > COPY_BYTES_MAX {
+            self.flush()?;
+        }
+        Ok(std::mem::take(&mut self.records))
+    }
+
+    /// Flushes the memtable to a table.
+    fn flush(&mut self) -> Result<()> {
+        if self.memtable.entries() == 0 {
+            return Ok(());
+        }
+        let number = self.state.next_file;
+        self.state.next_file += 1;
+        let job = Job {
+            work: Work::Flush { flushed: self.last_sequence, log: self.state.log },
+            snapshots: Vec::new(),
+            outputs: vec![number],
+            table_bytes: self.options.table_bytes,
+            options: TableOptions::new(self.options),
+        };
+        let step = Runner::flush(Arc::clone(self.fs), job, &self.memtable).step(u64::MAX)?;
+        if let Some(result) = step.result {
+            self.state = result.edit.apply(&self.state)?;
+        }
+        self.tables_written += 1;
+        self.memtable = Arc::new(Memtable::new());
+        self.records = Vec::new();
+        self.record_bytes = 0;
+        Ok(())
+    }
+}
+
+/// Keeps what recovery did not use and what a person may still want: damaged segments and, where the manifest may
+/// have forgotten them, tables, as `.lost` files.
+fn set_aside<F: Fs>(fs: &Arc<F>, listing: &Listing, log: &crate::wal::ReplayReport) -> Result<Vec<String>> {
+    let mut names = BTreeSet::new();
+    if log.lost_data() {
+        names.extend(log.losses.iter().map(|loss| loss.file.clone()));
+        if log.records_dropped > 0 {
+            names.extend(listing.segments.iter().map(|&number| FileName::Wal(number).to_string()));
+        }
+    }
+    let mut set_aside = Vec::new();
+    for name in names {
+        let Some(file) = FileName::parse(&name) else { continue };
+        if listing.lost.binary_search(&file.number()).is_ok() {
+            continue;
+        }
+        let lost = FileName::Lost(file.number()).to_string();
+        fs.link(&name, &lost)?;
+        set_aside.push(lost);
+    }
+    fs.sync_dir()?;
+    Ok(set_aside)
+}
+
+/// Removes what the new manifest does not need. Returns the old log segments that are kept. What cannot be removed
+/// now is found again by the next open.
+fn clean_up<F: Fs>(
+    fs: &Arc<F>,
+    options: &Options,
+    listing: &Listing,
+    state: &State,
+    damaged: bool,
+    report: &mut RecoveryReport,
+) -> VecDeque<u64> {
+    // Oldest first: a fenced primary knows by its own manifest's absence that it was replaced.
+    for &epoch in &listing.epochs {
+        let _left_for_the_next_open = fs.remove(&FileName::Manifest(epoch).to_string());
+    }
+    let live: BTreeSet<u64> = state.version.tables().map(|(_, table)| table.number).collect();
+    for number in listing.tables.iter().filter(|number| !live.contains(number)) {
+        let name = FileName::Table(*number).to_string();
+        let lost = FileName::Lost(*number).to_string();
+        // After damage a table that nothing refers to may hold what is missing.
+        if damaged && fs.link(&name, &lost).is_ok() {
+            report.set_aside.push(lost);
+        }
+        if fs.remove(&name).is_ok() {
+            report.orphans_removed += 1;
+        }
+    }
+    let mut segments: VecDeque<u64> = listing.segments.iter().copied().collect();
+    while segments.len() > options.wal_segments_kept as usize {
+        if let Some(segment) = segments.pop_front() {
+            let _left_for_the_next_open = fs.remove(&FileName::Wal(segment).to_string());
+        }
+    }
+    segments
+}
+
+impl<F: Fs> Recovered<F> {
+    fn into_db<C: Clock>(self, clock: C, options: Options) -> Result<Db<F, C>> {
+        let levelled = Levelled::new(&options);
+        let mut maintenance = Maintenance::new();
+        maintenance.version_changed(pending_bytes(&self.state.version, &levelled));
+        let view = View {
+            active: self.memtable,
+            sealed: Vec::new(),
+            version: Arc::clone(&self.state.version),
+            tables: Arc::clone(&self.tables),
+        };
+        self.fs.sync_dir()?;
+        Ok(Db {
+            fs: self.fs,
+            clock,
+            table_options: TableOptions::new(&options),
+            levelled,
+            options,
+            tables: self.tables,
+            snapshots: Arc::new(Snapshots::default()),
+            report: self.report,
+            wal: self.wal,
+            last_sequence: self.last_sequence,
+            durable_sequence: self.last_sequence,
+            view: Arc::new(view),
+            closed: None,
+            poisoned: None,
+            scratch: Batch::new(),
+            manifest: self.manifest,
+            state: self.state,
+            maintenance,
+            segments: self.segments,
+            obsolete: Vec::new(),
+            counters: Counters::default(),
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! What a store holds and has done.
+
+use super::Db;
+use crate::base::json::Json;
+use crate::env::{Clock, Fs};
+use crate::sstable::CacheStats;
+use crate::version::LEVELS;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A counter that reads may raise as well as writes.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    #[inline]
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a kind of job has done.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Work {
+    pub jobs: u64,
+    pub bytes_read: u64,
+    pub bytes_written: u64,
+}
+
+impl Work {
+    pub fn record(&mut self, bytes_read: u64, bytes_written: u64) {
+        self.jobs += 1;
+        self.bytes_read += bytes_read;
+        self.bytes_written += bytes_written;
+    }
+
+    fn to_json(self) -> Json {
+        Json::object()
+            .member("jobs", self.jobs)
+            .member("bytes_read", self.bytes_read)
+            .member("bytes_written", self.bytes_written)
+    }
+}
+
+/// How often and how long writes had to wait, for one reason.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Stall {
+    pub count: u64,
+    pub micros: u64,
+    pub micros_max: u64,
+}
+
+impl Stall {
+    pub fn record(&mut self, micros: u64) {
+        self.count += 1;
+        self.micros += micros;
+        self.micros_max = self.micros_max.max(micros);
+    }
+
+    fn to_json(self) -> Json {
+        Json::object()
+            .member("count", self.count)
+            .member("micros", self.micros)
+            .member("micros_max", self.micros_max)
+    }
+}
+
+/// What has been counted since the store was opened.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub gets: Counter,
+    pub scans: Counter,
+    pub syncs: Counter,
+    pub moves: Counter,
+    pub entries_dropped: Counter,
+    pub batches: u64,
+    pub operations: u64,
+    pub bytes: u64,
+    pub flushes: Work,
+    pub compactions: Work,
+    pub stall_memtables: Stall,
+    pub stall_level0: Stall,
+}
+
+impl Counters {
+    pub fn written(&mut self, operations: u64, bytes: u64) {
+        self.batches += 1;
+        self.operations += operations;
+        self.bytes += bytes;
+    }
+}
+
+/// A level's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LevelStats {
+    /// The number of tables.
+    pub tables: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Their entries, tombstones included.
+    pub entries: u64,
+    /// Their tombstones.
+    pub tombstones: u64,
+}
+
+/// What a store holds and has done since it was opened. docs/stats.md describes the JSON.
+#[derive(Debug, Clone)]
+pub struct Stats {
+    /// Each level's size.
+    pub levels: [LevelStats; LEVELS],
+    /// The sequence number of the last write.
+    pub last_sequence: u64,
+    /// The sequence number up to which everything is known durable.
+    pub durable_sequence: u64,
+    /// The block cache.
+    pub cache: CacheStats,
+    json: String,
+}
+
+impl Stats {
+    /// As a JSON object.
+    pub fn to_json(&self) -> &str {
+        &self.json
+    }
+}
+
+impl<F: Fs, C: Clock> Db<F, C> {
+    /// What the store holds and has done since it was opened: cheap enough to ask every second.
+    pub fn stats(&self) -> Stats {
+        let mut levels = [LevelStats::default(); LEVELS];
+        for (level, table) in self.view.version.tables() {
+            if let Some(stats) = levels.get_mut(level) {
+                stats.tables += 1;
+                stats.bytes += table.size;
+                stats.entries += table.entries;
+                stats.tombstones += table.tombstones;
+            }
+        }
+        let cache = self.tables.block_stats();
+        let json = self.stats_json(&levels, cache).finish();
+        Stats { levels, last_sequence: self.last_sequence, durable_sequence: self.durable_sequence, cache, json }
+    }
+
+    fn stats_json(&self, levels: &[LevelStats; LEVELS], cache: CacheStats) -> Json {
+        let counters = &self.counters;
+        let list = levels.iter().fold(Json::array(), |list, level| {
+            list.element(
+                Json::object()
+                    .member("tables", level.tables)
+                    .member("bytes", level.bytes)
+                    .member("entries", level.entries)
+                    .member("tombstones", level.tombstones),
+            )
+        });
+        let pressure = self.pressure();
+        let failure = self.maintenance.failure.as_ref().map(ToString::to_string);
+        let written = counters.flushes.bytes_written + counters.compactions.bytes_written;
+        let amplification = if counters.bytes == 0 { 0.0 } else { written as f64 / counters.bytes as f64 };
+        Json::object()
+            .member("epoch", self.manifest.epoch())
+            .member("last_sequence", self.last_sequence)
+            .member("durable_sequence", self.durable_sequence)
+            .member("snapshots", self.snapshots.count())
+            .member("levels", list)
+            .member("memory", self.memory_json(cache))
+            .member("cache", self.cache_json(cache))
+            .member("log", self.log_json())
+            .member("writes", self.writes_json())
+            .member("reads", Json::object().member("gets", counters.gets.get()).member("scans", counters.scans.get()))
+            .member("flush", counters.flushes.to_json())
+            .member("compaction", counters.compactions.to_json())
+            .member("compaction_moves", counters.moves.get())
+            .member("entries_dropped", counters.entries_dropped.get())
+            .member("write_amplification", amplification)
+            .member("sealed_memtables", u64::from(pressure.sealed_memtables))
+            .member("pending_bytes", pressure.pending_bytes)
+            .member("stalled", pressure.stalled)
+            .member("stalls", self.stalls_json())
+            .member("obsolete_tables", self.obsolete.len() as u64)
+            .member("maintenance_failure", failure.as_deref())
+    }
+
+    fn memory_json(&self, cache: CacheStats) -> Json {
+        let sealed: u64 = self.view.sealed.iter().map(|memtable| memtable.bytes()).sum();
+        Json::object()
+            .member("bytes_max", self.options.memory_bytes)
+            .member("memtable", self.view.active.bytes())
+            .member("memtable_max", self.options.memtable_bytes())
+            .member("memtable_entries", self.view.active.entries())
+            .member("sealed_memtables", sealed)
+            .member("cache", cache.bytes)
+            .member("open_tables", self.tables.open_tables().1)
+    }
+
+    fn cache_json(&self, cache: CacheStats) -> Json {
+        let (passes, rejects) = self.tables.filter_stats();
+        Json::object()
+            .member("bytes", cache.bytes)
+            .member("bytes_max", cache.bytes_max)
+            .member("hits", cache.hits)
+            .member("misses", cache.misses)
+            .member("open_tables", self.tables.open_tables().0)
+            .member("filter_passes", passes)
+            .member("filter_rejects", rejects)
+    }
+
+    fn log_json(&self) -> Json {
+        Json::object()
+            .member("segment", self.wal.number())
+            .member("segment_bytes", self.wal.length())
+            .member("segments_sealed", self.segments.len() as u64)
+            .member("deferred_bytes", self.wal.pending_bytes())
+    }
+
+    fn writes_json(&self) -> Json {
+        Json::object()
+            .member("batches", self.counters.batches)
+            .member("operations", self.counters.operations)
+            .member("bytes", self.counters.bytes)
+            .member("syncs", self.counters.syncs.get())
+    }
+
+    fn stalls_json(&self) -> Json {
+        Json::object()
+            .member("memtables", self.counters.stall_memtables.to_json())
+            .member("level0", self.counters.stall_level0.to_json())
+    }
+}
