@@ -28,7 +28,7 @@ use crate::job::{Job, Runner, Work};
 use crate::memtable::Memtable;
 use crate::sstable::{TableCache, TableOptions};
 use crate::version::{Loaded, Manifest, State, Version, VersionEdit};
-use crate::wal::{Header, Replay, Writer};
+use crate::wal::{Header, Loss, LossKind, Replay, ReplayReport, Writer};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -68,16 +68,18 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let epoch = listing.epochs.last().map_or(1, |last| last + 1);
         let manifest = Manifest::claim(Arc::clone(&fs), epoch)?;
         let claimed = FileName::Manifest(epoch).to_string();
-        let opened = recover(&fs, &options, &listing, manifest).and_then(|recovered| {
-            let mut db = recovered.into_db(clock, options)?;
-            db.report.micros = db.clock.now_micros().saturating_sub(start);
-            Ok(db)
-        });
-        if opened.is_err() {
-            // Nothing was changed: the claim goes, so that the directory is as it was.
-            let _passed_over_by_the_next_open = fs.remove(&claimed);
+        match recover(&fs, &options, &listing, manifest) {
+            Ok(recovered) => {
+                let mut db = recovered.into_db(clock, options);
+                db.report.micros = db.clock.now_micros().saturating_sub(start);
+                Ok(db)
+            }
+            Err(error) => {
+                // Nothing was removed, the older manifest holds: the claim goes, so that the directory is as it was.
+                let _passed_over_by_the_next_open = fs.remove(&claimed);
+                Err(error)
+            }
         }
-        opened
     }
 }
 
@@ -171,7 +173,7 @@ struct Recovered<F: Fs> {
     report: RecoveryReport,
 }
 
-/// Steps 3 to 6.
+/// Steps 3 to 6. After an error everything that the older manifest refers to is still there.
 fn recover<F: Fs>(
     fs: &Arc<F>,
     options: &Options,
@@ -191,7 +193,9 @@ fn recover<F: Fs>(
     let tables = Arc::new(TableCache::new(Arc::clone(fs), options.cache_bytes()));
 
     let mut replayed = Replayed::new(fs, options, state);
+    let flushed = replayed.state.flushed;
     replayed.replay(listing)?;
+    check_torn_manifest(&report, flushed, &replayed.report)?;
     let damaged = replayed.report.lost_data() || report.manifest_torn.is_some();
     let copied = replayed.settle(damaged)?;
     let Replayed { mut state, memtable, last_sequence, tables_written, report: log, .. } = replayed;
@@ -218,6 +222,19 @@ fn recover<F: Fs>(
     Ok(Recovered { fs: Arc::clone(fs), manifest, tables, state, memtable, last_sequence, wal, segments, report })
 }
 
+/// A torn edit was never synced, and then all that the state before it needs is still there. Where the log does not
+/// go on from that state, the edit was damaged later: going on would lose what it had added.
+fn check_torn_manifest(report: &RecoveryReport, flushed: u64, log: &ReplayReport) -> Result<()> {
+    let Some((file, offset, reason)) = &report.manifest_torn else { return Ok(()) };
+    let gone = |loss: &Loss| loss.sequence == flushed + 1 && loss.kind == LossKind::Corruption;
+    if !log.losses.iter().any(gone) {
+        return Ok(());
+    }
+    let sequence = flushed + 1;
+    let message = format!("{reason}; the log does not go on at sequence number {sequence}, where the state before ends");
+    Err(Error::corrupt(file.clone(), *offset, message))
+}
+
 /// What has been replayed so far.
 struct Replayed<'a, F: Fs> {
     fs: &'a Arc<F>,
@@ -229,7 +246,7 @@ struct Replayed<'a, F: Fs> {
     records: Vec<(Header, Vec<u8>)>,
     record_bytes: u64,
     tables_written: u64,
-    report: crate::wal::ReplayReport,
+    report: ReplayReport,
 }
 
 impl<'a, F: Fs> Replayed<'a, F> {
@@ -315,7 +332,7 @@ impl<'a, F: Fs> Replayed<'a, F> {
 
 /// Keeps what recovery did not use and what a person may still want: damaged segments and, where the manifest may
 /// have forgotten them, tables, as `.lost` files.
-fn set_aside<F: Fs>(fs: &Arc<F>, listing: &Listing, log: &crate::wal::ReplayReport) -> Result<Vec<String>> {
+fn set_aside<F: Fs>(fs: &Arc<F>, listing: &Listing, log: &ReplayReport) -> Result<Vec<String>> {
     let mut names = BTreeSet::new();
     if log.lost_data() {
         names.extend(log.losses.iter().map(|loss| loss.file.clone()));
@@ -369,11 +386,13 @@ fn clean_up<F: Fs>(
             let _left_for_the_next_open = fs.remove(&FileName::Wal(segment).to_string());
         }
     }
+    // A removal that a crash undoes is done again by the next open.
+    let _not_needed = fs.sync_dir();
     segments
 }
 
 impl<F: Fs> Recovered<F> {
-    fn into_db<C: Clock>(self, clock: C, options: Options) -> Result<Db<F, C>> {
+    fn into_db<C: Clock>(self, clock: C, options: Options) -> Db<F, C> {
         let levelled = Levelled::new(&options);
         let mut maintenance = Maintenance::new();
         maintenance.version_changed(pending_bytes(&self.state.version, &levelled));
@@ -383,8 +402,7 @@ impl<F: Fs> Recovered<F> {
             version: Arc::clone(&self.state.version),
             tables: Arc::clone(&self.tables),
         };
-        self.fs.sync_dir()?;
-        Ok(Db {
+        Db {
             fs: self.fs,
             clock,
             table_options: TableOptions::new(&options),
@@ -406,6 +424,6 @@ impl<F: Fs> Recovered<F> {
             segments: self.segments,
             obsolete: Vec::new(),
             counters: Counters::default(),
-        })
+        }
     }
 }

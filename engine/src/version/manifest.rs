@@ -80,7 +80,9 @@ impl<F: Fs> Manifest<F> {
         )))
     }
 
-    /// Appends an edit and makes it durable. Files that it adds must be durable already, names included.
+    /// Appends an edit and makes it durable. Files that it adds must be durable already, names included; files that
+    /// it makes obsolete may be removed only after it has returned, since a new primary that claims its epoch in
+    /// between may have read the manifest without the edit.
     ///
     /// # Errors
     ///
@@ -90,7 +92,8 @@ impl<F: Fs> Manifest<F> {
         let mut bytes = Vec::new();
         self.framer.frame(&edit.encode(), &mut bytes);
         self.file.append(&bytes)?;
-        self.file.sync()
+        self.file.sync()?;
+        self.check_fence()
     }
 
     /// Reads the newest manifest of `epochs` (ascending) that begins with a complete snapshot.
