@@ -1,0 +1,112 @@
+//! What a bench prints: a table, or a JSON object a line.
+
+use std::fs;
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::Args;
+use super::measure::{Measured, per_sec};
+use super::place::Place;
+use super::workload::Workload;
+use crate::cli::failure::{Failure, Outcome};
+use crate::cli::number;
+
+/// Prints a line as soon as a workload has ended.
+pub struct Report {
+    json: bool,
+}
+
+impl Report {
+    /// Prints what stands before the lines.
+    pub fn begin(args: &Args) -> Outcome<Self> {
+        if !args.json {
+            print(&format!(
+                "{:<17} {:>12} {:>9} {:>10} {:>10} {:>10} {:>12}\n",
+                "workload", "ops/s", "MB/s", "p50 µs", "p99 µs", "p99.9 µs", "max µs",
+            ))?;
+        }
+        Ok(Self { json: args.json })
+    }
+
+    /// Prints the line of a workload.
+    pub fn add(&mut self, args: &Args, workload: Workload, measured: &Measured, place: &Place) -> Outcome {
+        let line = if self.json {
+            json_line(args, workload, measured, place)
+        } else {
+            table_line(workload, measured)
+        };
+        print(&line)
+    }
+}
+
+fn table_line(workload: Workload, measured: &Measured) -> String {
+    format!(
+        "{:<17} {:>12} {:>9.1} {:>10.1} {:>10.1} {:>10.1} {:>12.1}{}\n",
+        workload.name(),
+        number::count(measured.ops_per_sec() as u64),
+        measured.mb_per_sec(),
+        measured.quantile_us(0.5),
+        measured.quantile_us(0.99),
+        measured.quantile_us(0.999),
+        measured.quantile_us(1.0),
+        note(workload, measured),
+    )
+}
+
+fn note(workload: Workload, measured: &Measured) -> String {
+    let mut note = String::new();
+    if workload.may_miss() {
+        note +=
+            &format!("  {} of {} found", number::count(measured.found), number::count(measured.operations));
+    }
+    if let Some(writes) = measured.background_writes {
+        note += &format!(", {} writes/s beside", number::count(per_sec(writes, measured.elapsed) as u64));
+    }
+    note
+}
+
+fn json_line(args: &Args, workload: Workload, measured: &Measured, place: &Place) -> String {
+    let mut line = json!({
+        "name": workload.name(),
+        "ops_per_sec": rounded(measured.ops_per_sec()),
+        "mb_per_sec": rounded(measured.mb_per_sec()),
+        "p50_us": measured.quantile_us(0.5),
+        "p99_us": measured.quantile_us(0.99),
+        "p999_us": measured.quantile_us(0.999),
+        "max_us": measured.quantile_us(1.0),
+        "operations": measured.operations,
+        "seconds": measured.elapsed.as_secs_f64(),
+        "num": args.num,
+        "value_size": args.value_size,
+        "threads": args.threads,
+        "durability": args.durability.to_possible_value().map(|value| value.get_name().to_owned()),
+        "directory_bytes": place.bytes(),
+        "peak_memory_bytes": peak_memory_bytes(),
+    });
+    if workload.may_miss() {
+        line["found"] = measured.found.into();
+    }
+    if let Some(writes) = measured.background_writes {
+        line["background_writes_per_sec"] = rounded(per_sec(writes, measured.elapsed)).into();
+    }
+    format!("{line}\n")
+}
+
+fn rounded(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+/// The most memory that this process has had in use since it began, where the system tells (Linux).
+fn peak_memory_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+fn print(text: &str) -> Outcome {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Failure::stdout)
+}

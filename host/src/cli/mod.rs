@@ -1,0 +1,124 @@
+//! The command line: what `esker` accepts, and how a command's outcome becomes an exit code.
+//!
+//! One file per command, each with its arguments (`Args`) and one function (`run`) that reads from top to
+//! bottom. What several commands share:
+//!
+//! ```text
+//! store      --dir, --component, --memory, --recovery: open, run the command, close
+//! input      keys and values as they are typed, piped or read from a file
+//! range      --from, --to, --prefix
+//! escape     the text form of bytes; rows: tsv, csv, jsonl and their compression
+//! progress   bars on standard error
+//! failure    why a command ended, and its exit code
+//! ```
+//!
+//! A command prints what it was asked for on standard output, and everything else on standard error.
+
+mod batch;
+mod bench;
+mod compact;
+mod completions;
+mod delete;
+mod escape;
+mod export;
+mod failure;
+mod get;
+mod import;
+mod input;
+mod number;
+mod output;
+mod progress;
+mod put;
+mod range;
+mod recovery;
+mod rows;
+mod scan;
+mod stats;
+mod store;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Outcome;
+use store::StoreArgs;
+
+/// Reads the arguments, runs the command, and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.run(&cli.store) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+#[derive(Parser)]
+#[command(name = "esker", version, about = ABOUT, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Put(put::Args),
+    Get(get::Args),
+    Delete(delete::Args),
+    Scan(scan::Args),
+    Batch(batch::Args),
+    Import(import::Args),
+    Export(export::Args),
+    Stats(stats::Args),
+    Compact(compact::Args),
+    Verify(verify::Args),
+    Bench(bench::Args),
+    Completions(completions::Args),
+}
+
+impl Command {
+    fn run(&self, store: &StoreArgs) -> Outcome {
+        match self {
+            Self::Put(args) => put::run(store, args),
+            Self::Get(args) => get::run(store, args),
+            Self::Delete(args) => delete::run(store, args),
+            Self::Scan(args) => scan::run(store, args),
+            Self::Batch(args) => batch::run(store, args),
+            Self::Import(args) => import::run(store, args),
+            Self::Export(args) => export::run(store, args),
+            Self::Stats(args) => stats::run(store, args),
+            Self::Compact(args) => compact::run(store, args),
+            Self::Verify(args) => verify::run(store, args),
+            Self::Bench(args) => bench::run(store, args),
+            Self::Completions(args) => completions::run(args),
+        }
+    }
+}
+
+const ABOUT: &str =
+    "An ordered, durable key/value store in one directory, its engine in a WebAssembly sandbox";
+
+const EXAMPLES: &str = "\
+Examples:
+  esker put greeting 'hello, world'       store a value in ./esker-data
+  esker get greeting                      print it
+  esker scan --prefix gr                  print every key that begins with gr
+  esker --dir /srv/names import names.tsv.gz
+  eval \"$(esker completions bash)\"        complete commands and options in this shell
+
+Exit codes: 0 fine, 1 the key is absent, 2 the command was called wrongly, 3 anything else went wrong.
+The directory is --dir, else the environment's ESKER_DIR, else ./esker-data.";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_argument_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,183 @@
+//! Rows in files: what `import` reads, and what `export` and `scan` write.
+//!
+//! ```text
+//! file ─► packing (gz, zst) ─► shape (tsv, csv, jsonl) ─► Row ─► the store, and the same way back
+//! ```
+//!
+//! A [`Format`] is a shape and a packing. Writing is a pure function of the shape, [`Shape::encode`]. Reading
+//! holds one row in memory at a time, whatever the file holds, and names the line where something is wrong.
+//! Nothing here knows the store.
+
+mod csv;
+mod format;
+mod jsonl;
+mod lines;
+mod packing;
+mod tsv;
+
+use std::fmt;
+use std::io::{self, BufRead};
+
+use esker_host::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+
+pub use format::{Format, Packing, Shape};
+pub use lines::Lines;
+pub use packing::{PackedWriter, unpack};
+pub use tsv::LINE_BYTES_MAX as TSV_LINE_BYTES_MAX;
+
+/// A key with its value.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Row {
+    /// The key.
+    pub key: Vec<u8>,
+    /// Its value.
+    pub value: Vec<u8>,
+}
+
+/// Rows from a file of one shape.
+pub struct Rows(Box<dyn ReadRow>);
+
+impl Rows {
+    /// Rows of this shape from `source`. `key_column` names the column of a CSV file that holds the key; the
+    /// first one when it is `None`.
+    pub fn new(shape: Shape, source: Box<dyn BufRead>, key_column: Option<&str>) -> Result<Self, RowError> {
+        Ok(Self(match shape {
+            Shape::Tsv => Box::new(tsv::TsvRows::new(source)),
+            Shape::Csv => Box::new(csv::CsvRows::new(source, key_column)?),
+            Shape::Jsonl => Box::new(jsonl::JsonRows::new(source)),
+        }))
+    }
+
+    /// Reads the next row into `row`; false at the end. After [`RowError::Malformed`] the next call goes on
+    /// with the row that follows.
+    pub fn next_row(&mut self, row: &mut Row) -> Result<bool, RowError> {
+        row.key.clear();
+        row.value.clear();
+        match self.0.read_row(row)? {
+            Some(line) => check_limits(row).map(|()| true).map_err(|why| RowError::Malformed { line, why }),
+            None => Ok(false),
+        }
+    }
+}
+
+/// One shape's way of reading.
+trait ReadRow {
+    /// Reads the next row into `row`, which is empty, and returns the line on which it begins; `None` at the end.
+    fn read_row(&mut self, row: &mut Row) -> Result<Option<u64>, RowError>;
+}
+
+/// Why a row could not be read. The text of each completes "FILE, …".
+#[derive(Debug)]
+pub enum RowError {
+    /// The row that begins on this line is not of its format; reading can go on.
+    Malformed {
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The rest of the file cannot be read.
+    Unreadable {
+        /// The line, counted from 1, at which it ends.
+        line: u64,
+        /// The reason.
+        why: String,
+    },
+}
+
+impl RowError {
+    fn unreadable(line: u64, cause: &io::Error) -> Self {
+        Self::Unreadable { line, why: cause.to_string() }
+    }
+}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed { line, why } => write!(f, "line {line}: {why}"),
+            Self::Unreadable { line, why } => write!(f, "line {line}: cannot read on: {why}"),
+        }
+    }
+}
+
+fn check_limits(row: &Row) -> Result<(), String> {
+    let (key, value) = (row.key.len(), row.value.len());
+    if key == 0 {
+        return Err("the key is empty; a key has at least 1 byte".to_owned());
+    }
+    if key > KEY_BYTES_MAX {
+        return Err(format!("the key has {key} bytes; the most is {KEY_BYTES_MAX}"));
+    }
+    if value > VALUE_BYTES_MAX {
+        return Err(format!("the value has {value} bytes; the most is {VALUE_BYTES_MAX}"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys and values with everything that a format could trip over.
+    fn nasty_rows() -> Vec<Row> {
+        let pieces: [&[u8]; 12] = [
+            b"plain",
+            b"tab\tand\nline\r\nends\r",
+            b"\\t is no tab",
+            b"\"quoted\", 'too'",
+            b"\0\x01\x7f",
+            b"\xff\xfe\xc3",
+            "gr\u{fc}\u{df}e \u{1f642}".as_bytes(),
+            b" spaces ",
+            b"=1+1",
+            b"{\"key\":1}",
+            b"\xef\xbb\xbfbom",
+            b"a,b",
+        ];
+        let mut rows = Vec::new();
+        for key in pieces {
+            for value in pieces.iter().copied().chain([b"".as_slice(), b"\"", b"\n"]) {
+                rows.push(Row { key: key.to_vec(), value: value.to_vec() });
+            }
+        }
+        rows
+    }
+
+    fn read_all(shape: Shape, text: Vec<u8>) -> Vec<Row> {
+        let mut rows = Rows::new(shape, Box::new(io::Cursor::new(text)), None).expect("the header is there");
+        let mut all = Vec::new();
+        loop {
+            let mut row = Row::default();
+            if !rows.next_row(&mut row).expect("what was written can be read") {
+                return all;
+            }
+            all.push(row);
+        }
+    }
+
+    #[test]
+    fn whatever_is_written_in_any_shape_reads_back_exactly() {
+        for shape in [Shape::Tsv, Shape::Csv, Shape::Jsonl] {
+            let mut text = shape.header().to_vec();
+            for row in nasty_rows() {
+                shape.encode(&row.key, Some(&row.value), &mut text);
+            }
+            assert_eq!(read_all(shape, text), nasty_rows(), "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_beyond_the_limits_is_named_and_the_next_one_is_read() {
+        let long = "k".repeat(KEY_BYTES_MAX + 1);
+        let text = format!("{long}\tv\n\tno key\nlast\trow\n");
+        let mut rows =
+            Rows::new(Shape::Tsv, Box::new(io::Cursor::new(text)), None).expect("tsv has no header");
+        let mut row = Row::default();
+        let first = rows.next_row(&mut row).expect_err("too long").to_string();
+        assert!(first.contains("line 1") && first.contains("65537") && first.contains("65536"), "{first}");
+        let second = rows.next_row(&mut row).expect_err("no key").to_string();
+        assert!(second.contains("line 2") && second.contains("empty"), "{second}");
+        assert!(rows.next_row(&mut row).expect("a good row"));
+        assert_eq!((row.key.as_slice(), row.value.as_slice()), (&b"last"[..], &b"row"[..]));
+    }
+}

@@ -1,0 +1,163 @@
+//! The store that a command works on: which directory, which component, opened how.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use esker_host::{Durability, KvStore, Options, RecoveryMode, Runtime};
+
+use super::failure::{Failure, Outcome};
+use super::number::parse_bytes;
+use super::recovery;
+
+/// Where the help lists the options that all commands have, after a command's own.
+const STORE: &str = "Options of the store";
+
+/// The options that every command understands.
+#[derive(clap::Args)]
+pub struct StoreArgs {
+    /// The store's directory
+    #[arg(long, env = "ESKER_DIR", default_value = "./esker-data", value_name = "DIR", global = true, help_heading = STORE)]
+    dir: PathBuf,
+
+    /// Run this component instead of the one that is built in
+    #[arg(long, value_name = "FILE", global = true, help_heading = STORE)]
+    component: Option<PathBuf>,
+
+    /// The memory that the store plans with: memtables, block cache, job buffers [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, global = true, help_heading = STORE)]
+    memory: Option<u64>,
+
+    /// What to do about a damaged write-ahead log when the store is opened
+    #[arg(long, value_name = "MODE", value_enum, default_value_t, global = true, help_heading = STORE)]
+    recovery: Recovery,
+}
+
+/// What a command needs the directory to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// A store; nothing is made where there is none.
+    Store,
+    /// A store, or nothing yet: then one is made.
+    StoreOrNothing,
+}
+
+impl StoreArgs {
+    /// Opens the store, lets `command` work on it and closes it, whatever came of the command.
+    pub fn run<T>(&self, expect: Expect, command: impl FnOnce(&KvStore) -> Outcome<T>) -> Outcome<T> {
+        self.run_in(&self.dir, &self.runtime()?, expect, command)
+    }
+
+    /// The same in another directory, with a component that is already compiled.
+    pub fn run_in<T>(
+        &self,
+        dir: &Path,
+        runtime: &Runtime,
+        expect: Expect,
+        command: impl FnOnce(&KvStore) -> Outcome<T>,
+    ) -> Outcome<T> {
+        let store = self.open(dir, runtime, expect)?;
+        let outcome = command(&store);
+        // The command's own failure comes first: it is what made the store unable to close, if anything did.
+        let closed = store.close();
+        let value = outcome?;
+        closed?;
+        Ok(value)
+    }
+
+    /// The store's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The component, compiled.
+    pub fn runtime(&self) -> Outcome<Runtime> {
+        Ok(match &self.component {
+            Some(file) => Runtime::from_file(file)?,
+            None => Runtime::new()?,
+        })
+    }
+
+    fn open(&self, dir: &Path, runtime: &Runtime, expect: Expect) -> Outcome<KvStore> {
+        if expect == Expect::Store {
+            require_store(dir)?;
+        }
+        let options = Options {
+            create_if_missing: Some(expect == Expect::StoreOrNothing),
+            recovery: Some(self.recovery.into()),
+            memory_bytes: self.memory,
+            ..Options::default()
+        };
+        let store = KvStore::open(runtime, dir, options)?;
+        recovery::warn_of_losses(&store.recovery_report()?)?;
+        Ok(store)
+    }
+}
+
+/// Refuses a directory that is missing or empty before anything is put into it, a lock included.
+fn require_store(dir: &Path) -> Outcome {
+    let mut entries = match dir.read_dir() {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            return Err(no_store(dir, "is not there"));
+        }
+        Err(cause) => return Err(Failure::file("read the directory", dir, &cause)),
+    };
+    match entries.next() {
+        None => Err(no_store(dir, "is empty")),
+        Some(_) => Ok(()),
+    }
+}
+
+fn no_store(dir: &Path, why: &str) -> Failure {
+    Failure::Other(format!(
+        "no store in {}: the directory {why}. Name another with --dir or ESKER_DIR, or make a store with \
+         `esker put` or `esker import`",
+        dir.display(),
+    ))
+}
+
+/// `--recovery`.
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Recovery {
+    /// Skip damaged records, go on after them, and report what was skipped
+    #[default]
+    SkipCorrupted,
+    /// Stop at the first damage: the state of an earlier moment, without holes
+    PointInTime,
+    /// Accept an end that a crash cut off, refuse to open on any other damage
+    TolerateTornTail,
+    /// Refuse to open on any damage at all
+    Absolute,
+}
+
+impl From<Recovery> for RecoveryMode {
+    fn from(mode: Recovery) -> Self {
+        match mode {
+            Recovery::SkipCorrupted => Self::SkipCorrupted,
+            Recovery::PointInTime => Self::PointInTime,
+            Recovery::TolerateTornTail => Self::TolerateTornTail,
+            Recovery::Absolute => Self::Absolute,
+        }
+    }
+}
+
+/// `--durability` of the commands that write.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DurabilityArg {
+    /// In the store's buffer: a killed process may lose the last 64 KiB or 100 ms
+    Deferred,
+    /// Handed to the operating system: survives a kill, not a power cut
+    Buffered,
+    /// On stable storage: survives a power cut
+    Synced,
+}
+
+impl From<DurabilityArg> for Durability {
+    fn from(durability: DurabilityArg) -> Self {
+        match durability {
+            DurabilityArg::Deferred => Self::Deferred,
+            DurabilityArg::Buffered => Self::Buffered,
+            DurabilityArg::Synced => Self::Synced,
+        }
+    }
+}
