@@ -2,7 +2,7 @@
 //!
 //! 1. Look at the directory without touching it: is it a store, of a known format, with all its tables?
 //! 2. Claim the next epoch. Whoever was primary is fenced from here on.
-//! 3. Read the manifest again, now that nobody writes it, and replay the log into a memtable; full memtables are
+//! 3. Look again, now that nobody else writes, and replay the log into a memtable; full memtables are
 //!    flushed on the way.
 //! 4. Make what was replayed durable in a place of its own, so that nothing depends on segments that a crash may
 //!    have garbled: a little of it is copied to the new segment, more is flushed to a table.
@@ -68,7 +68,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let epoch = listing.epochs.last().map_or(1, |last| last + 1);
         let manifest = Manifest::claim(Arc::clone(&fs), epoch)?;
         let claimed = FileName::Manifest(epoch).to_string();
-        match recover(&fs, &options, &listing, manifest) {
+        match recover(&fs, &options, manifest) {
             Ok(recovered) => {
                 let mut db = recovered.into_db(clock, options);
                 db.report.micros = db.clock.now_micros().saturating_sub(start);
@@ -174,13 +174,12 @@ struct Recovered<F: Fs> {
 }
 
 /// Steps 3 to 6. After an error everything that the older manifest refers to is still there.
-fn recover<F: Fs>(
-    fs: &Arc<F>,
-    options: &Options,
-    listing: &Listing,
-    mut manifest: Manifest<F>,
-) -> Result<Recovered<F>> {
-    let loaded = Manifest::load(fs, &listing.epochs)?;
+fn recover<F: Fs>(fs: &Arc<F>, options: &Options, mut manifest: Manifest<F>) -> Result<Recovered<F>> {
+    // Only what is read after the claim counts: until then another primary may have written.
+    let mut listing = Listing::read(&**fs)?;
+    listing.epochs.retain(|&epoch| epoch < manifest.epoch());
+    let listing = &listing;
+    let loaded = look(fs, listing, options)?;
     let mut report = RecoveryReport { epoch: manifest.epoch(), created: loaded.state.is_none(), ..Default::default() };
     report.manifest_torn = loaded.torn.filter(|_| loaded.state.is_some());
     let mut state = loaded.state.unwrap_or_else(|| State {
