@@ -115,7 +115,7 @@ fn check(packed: &[u8]) -> Result<u64> {
     }
     let mut operations = Operations::new(packed);
     let mut count = 0;
-    while let Some(operation) = operations.next() {
+    for operation in operations.by_ref() {
         match operation {
             Operation::Put { key, value } => {
                 check_key(key)?;
@@ -143,7 +143,10 @@ fn check(packed: &[u8]) -> Result<u64> {
 #[inline]
 pub fn check_key(key: &[u8]) -> Result<()> {
     if key.is_empty() || key.len() > KEY_BYTES_MAX {
-        return Err(Error::invalid(format!("the key has {} bytes: a key has 1 to {KEY_BYTES_MAX}", key.len())));
+        return Err(Error::invalid(format!(
+            "the key has {} bytes: a key has 1 to {KEY_BYTES_MAX}",
+            key.len()
+        )));
     }
     Ok(())
 }

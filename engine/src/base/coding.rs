@@ -158,7 +158,10 @@ mod tests {
     fn a_varint_has_one_spelling() {
         assert_eq!(Decoder::new(&[0x80, 0x00]).varint(), None);
         assert_eq!(Decoder::new(&[0xff; 10]).varint(), None);
-        assert_eq!(Decoder::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]).varint(), None);
+        assert_eq!(
+            Decoder::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]).varint(),
+            None
+        );
     }
 
     #[test]

@@ -116,7 +116,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            ErrorKind::Corrupt(at) => write!(f, "{} is damaged at offset {}: {}", at.file, at.offset, self.message),
+            ErrorKind::Corrupt(at) => {
+                write!(f, "{} is damaged at offset {}: {}", at.file, at.offset, self.message)
+            }
             ErrorKind::Bug => write!(f, "{} (a bug in Esker: please report it)", self.message),
             _ => f.write_str(&self.message),
         }

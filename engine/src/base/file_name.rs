@@ -69,7 +69,9 @@ mod tests {
 
     #[test]
     fn foreign_names_are_none() {
-        for name in ["", "LOCK", "7.wal", "0000007.wal", "000007.wal.gz", "+00007.wal", "000007.txt", "00000٣.wal"] {
+        for name in
+            ["", "LOCK", "7.wal", "0000007.wal", "000007.wal.gz", "+00007.wal", "000007.txt", "00000٣.wal"]
+        {
             assert_eq!(FileName::parse(name), None, "{name}");
         }
     }

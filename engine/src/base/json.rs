@@ -116,7 +116,8 @@ mod tests {
     #[test]
     fn objects_nest() {
         let inner = Json::array().element(1).element("a\"\\\n");
-        let text = Json::object().member("n", 7).member("x", 0.5).member("list", inner).member("none", None::<u64>);
+        let text =
+            Json::object().member("n", 7).member("x", 0.5).member("list", inner).member("none", None::<u64>);
         assert_eq!(text.finish(), r#"{"n":7,"x":0.500,"list":[1,"a\"\\\u000a"],"none":null}"#);
     }
 }

@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_separator_separates() {
-        let pairs = [("apple", "apricot"), ("a", "b"), ("abc", "abd"), ("abcx", "abz"), ("ab", "abc"), ("a", "a\0")];
+        let pairs =
+            [("apple", "apricot"), ("a", "b"), ("abc", "abd"), ("abcx", "abz"), ("ab", "abc"), ("a", "a\0")];
         for (last, next) in pairs {
             let (last, next) = (put(last, 5), put(next, 4));
             let between = separator(&last, &next);

@@ -126,7 +126,13 @@ fn level0_plan(version: &Version, reason: Reason) -> Plan {
 }
 
 /// One table of a level below 0 into `output_level`, with what it overlaps there.
-fn plan_for(version: &Version, level: usize, table: Arc<TableMeta>, output_level: usize, reason: Reason) -> Plan {
+fn plan_for(
+    version: &Version,
+    level: usize,
+    table: Arc<TableMeta>,
+    output_level: usize,
+    reason: Reason,
+) -> Plan {
     let below = match output_level == level {
         true => Vec::new(),
         false => version.overlapping(output_level, table.first_key(), table.last_key()),
@@ -140,7 +146,10 @@ fn plan_for(version: &Version, level: usize, table: Arc<TableMeta>, output_level
 fn least_overlapping(version: &Version, level: usize) -> Option<Arc<TableMeta>> {
     let overlap = |table: &TableMeta| -> u64 {
         let below = version.level(level + 1).iter();
-        below.filter(|other| other.overlaps(table.first_key(), table.last_key())).map(|other| other.size).sum()
+        below
+            .filter(|other| other.overlaps(table.first_key(), table.last_key()))
+            .map(|other| other.size)
+            .sum()
     };
     let per_mille = |table: &Arc<TableMeta>| overlap(table).saturating_mul(1000) / table.size.max(1);
     version.level(level).iter().min_by_key(|table| per_mille(table)).cloned()
@@ -237,12 +246,14 @@ mod tests {
 
     fn describe(plan: Option<Plan>) -> String {
         let Some(plan) = plan else { return "nothing".into() };
-        let inputs: Vec<_> = plan.inputs.iter().map(|(level, table)| format!("L{level}:{}", table.number)).collect();
+        let inputs: Vec<_> =
+            plan.inputs.iter().map(|(level, table)| format!("L{level}:{}", table.number)).collect();
         let verb = if plan.is_trivial_move() { "moves to" } else { "->" };
         format!("{}: {} {verb} L{}", plan.reason.name(), inputs.join(" "), plan.output_level)
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the cases are files, and UPDATE=1 rewrites them")]
     fn picks_what_the_text_cases_expect() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/compaction");
         let mut cases = 0;

@@ -46,7 +46,8 @@ impl Retention {
         let stripe = self.snapshots.partition_point(|&snapshot| snapshot < sequence);
         let hidden = self.stripe == Some(stripe);
         self.stripe = Some(stripe);
-        let gone = hidden || (kind_of(trailer) == Some(Kind::Delete) && stripe == 0 && !self.deeper_has(user));
+        let gone =
+            hidden || (kind_of(trailer) == Some(Kind::Delete) && stripe == 0 && !self.deeper_has(user));
         self.dropped += u64::from(gone);
         !gone
     }
@@ -99,7 +100,10 @@ mod tests {
     fn each_snapshot_keeps_what_it_sees() {
         let entries = [("a", 9, Put), ("a", 6, Put), ("a", 5, Put), ("a", 2, Put), ("a", 1, Put)];
         assert_eq!(kept(&[5], &[], &entries), [("a".into(), 9), ("a".into(), 5)]);
-        assert_eq!(kept(&[1, 2, 5, 20], &[], &entries), [("a".into(), 9), ("a".into(), 5), ("a".into(), 2), ("a".into(), 1)]);
+        assert_eq!(
+            kept(&[1, 2, 5, 20], &[], &entries),
+            [("a".into(), 9), ("a".into(), 5), ("a".into(), 2), ("a".into(), 1)]
+        );
         assert_eq!(kept(&[4], &[], &entries), [("a".into(), 9), ("a".into(), 2)]);
     }
 
@@ -116,6 +120,10 @@ mod tests {
         let entries = [("a", 9, Delete), ("a", 5, Put), ("a", 3, Put)];
         assert_eq!(kept(&[6], &[], &entries), [("a".into(), 9), ("a".into(), 5)]);
         assert_eq!(kept(&[9], &[], &entries), []);
-        assert_eq!(kept(&[2], &[], &entries), [("a".into(), 9)], "in the stripe above the snapshot it must stay");
+        assert_eq!(
+            kept(&[2], &[], &entries),
+            [("a".into(), 9)],
+            "in the stripe above the snapshot it must stay"
+        );
     }
 }

@@ -20,7 +20,12 @@ pub struct Cursor<F: Fs> {
 }
 
 impl<F: Fs> Cursor<F> {
-    pub(super) fn new(view: Arc<View<F>>, sequence: u64, range: KeyRange, options: ScanOptions) -> Result<Self> {
+    pub(super) fn new(
+        view: Arc<View<F>>,
+        sequence: u64,
+        range: KeyRange,
+        options: ScanOptions,
+    ) -> Result<Self> {
         let visible = Visible::new(view.iter()?, sequence, range, options.reverse);
         let left = options.limit.unwrap_or(u64::MAX);
         Ok(Self { visible, left, keys_only: options.keys_only, _view: view })
@@ -31,12 +36,15 @@ impl<F: Fs> Cursor<F> {
     /// # Errors
     ///
     /// `Corrupt` where a block is damaged, and those of the file system. The scan is then over.
-    #[expect(clippy::should_implement_trait, reason = "an entry borrows from the cursor, which an Iterator's cannot")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an entry borrows from the cursor, which an Iterator's cannot"
+    )]
     pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
         if self.left == 0 {
             return Ok(None);
         }
-        match self.visible.next() {
+        match self.visible.advance() {
             Ok(Some((key, value))) => {
                 self.left -= 1;
                 Ok(Some((key, if self.keys_only { &[] } else { value })))

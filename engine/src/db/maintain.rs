@@ -196,7 +196,9 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// How many bytes of maintenance a written byte owes: enough that what is pending is done before writes would
     /// have to wait.
     fn pace_ratio(&self) -> u64 {
-        let room = u64::from(self.options.level0_stop).saturating_sub(self.view.version.level(0).len() as u64).max(1);
+        let room = u64::from(self.options.level0_stop)
+            .saturating_sub(self.view.version.level(0).len() as u64)
+            .max(1);
         let until_stop = room.saturating_mul(self.options.memtable_bytes());
         (self.maintenance.pending_bytes / until_stop.max(1) + 1).clamp(PACE_MIN, PACE_MAX)
     }
@@ -256,6 +258,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
 
     /// Remembers a job's failure and gives the job up.
     fn fail(&mut self, runner: Option<Runner<F>>, error: Error) -> Error {
+        let error = self.explain(error);
         if let Some(runner) = runner {
             runner.abandon();
         }
@@ -293,7 +296,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
     }
 
     fn start_flush(&mut self) -> Result<Runner<F>> {
-        let (Some(memtable), Some(&(flushed, log))) = (self.view.sealed.last().cloned(), self.maintenance.covers.front())
+        let (Some(memtable), Some(&(flushed, log))) =
+            (self.view.sealed.last().cloned(), self.maintenance.covers.front())
         else {
             return Err(Error::bug("a flush without a sealed memtable"));
         };

@@ -32,7 +32,7 @@ pub use stats::Stats;
 pub use verify::Verification;
 
 use crate::base::batch::{Batch, check_key};
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::options::Options;
 use crate::base::range::{KeyRange, ScanOptions};
 use crate::compaction::Levelled;
@@ -120,7 +120,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     pub fn contains(&self, key: &[u8]) -> Result<bool> {
         self.check_open()?;
         check_key(key)?;
-        self.view.get(key, self.last_sequence, &mut |_| {})
+        self.view.get(key, self.last_sequence, &mut |_| {}).map_err(|error| self.explain(error))
     }
 
     fn read_at(&self, key: &[u8], sequence: u64) -> Result<Option<Vec<u8>>> {
@@ -128,7 +128,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
         check_key(key)?;
         self.counters.gets.add(1);
         let mut value = Vec::new();
-        let found = self.view.get(key, sequence, &mut |bytes| value.extend_from_slice(bytes))?;
+        let found = self.view.get(key, sequence, &mut |bytes| value.extend_from_slice(bytes));
+        let found = found.map_err(|error| self.explain(error))?;
         Ok(found.then_some(value))
     }
 
@@ -153,7 +154,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     fn scan_sequence(&self, sequence: u64, range: KeyRange, options: ScanOptions) -> Result<Cursor<F>> {
         self.check_open()?;
         self.counters.scans.add(1);
-        Cursor::new(Arc::clone(&self.view), sequence, range, options)
+        Cursor::new(Arc::clone(&self.view), sequence, range, options).map_err(|error| self.explain(error))
     }
 
     /// Pins the latest state. While the snapshot lives, compaction keeps what it sees.
@@ -169,6 +170,14 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// The sequence number of the last write.
     pub fn last_sequence(&self) -> u64 {
         self.last_sequence
+    }
+
+    /// Where a file is missing or damaged because another primary has taken the store over, says that instead.
+    fn explain(&self, error: Error) -> Error {
+        match self.manifest.check_fence() {
+            Err(fenced) if error.is_corrupt() && *fenced.kind() == ErrorKind::Reopen => fenced,
+            _ => error,
+        }
     }
 
     fn check_open(&self) -> Result<()> {

@@ -11,19 +11,19 @@
 //!
 //! A crash before step 5 changes nothing: the next open does the same again.
 
+use super::Db;
 use super::maintain::Maintenance;
 use super::report::RecoveryReport;
 use super::snapshot::Snapshots;
 use super::stats::Counters;
 use super::view::View;
 use super::write::apply;
-use super::Db;
 use crate::base::batch::Batch;
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
 use crate::base::options::{Options, RecoveryMode};
 use crate::compaction::{Levelled, pending_bytes};
-use crate::env::{Clock, Fs};
+use crate::env::{Clock, File, Fs};
 use crate::job::{Job, Runner, Work};
 use crate::memtable::Memtable;
 use crate::sstable::{TableCache, TableOptions};
@@ -63,7 +63,9 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let listing = Listing::read(&*fs)?;
         let loaded = look(&fs, &listing, &options)?;
         if loaded.state.is_none() && !options.create_if_missing {
-            return Err(Error::cannot_open("the directory is empty: there is no store, and none is to be created"));
+            return Err(Error::cannot_open(
+                "the directory is empty: there is no store, and none is to be created",
+            ));
         }
         let epoch = listing.epochs.last().map_or(1, |last| last + 1);
         let manifest = Manifest::claim(Arc::clone(&fs), epoch)?;
@@ -114,7 +116,7 @@ impl Listing {
 fn look<F: Fs>(fs: &Arc<F>, listing: &Listing, options: &Options) -> Result<Loaded> {
     let loaded = Manifest::load(fs, &listing.epochs)?;
     let Some(state) = &loaded.state else {
-        check_empty(listing, &loaded)?;
+        check_empty(fs, listing, &loaded)?;
         return Ok(loaded);
     };
     if options.error_if_exists {
@@ -123,29 +125,33 @@ fn look<F: Fs>(fs: &Arc<F>, listing: &Listing, options: &Options) -> Result<Load
     if let Some((file, offset, reason)) = &loaded.torn
         && options.recovery == RecoveryMode::Absolute
     {
-        let message = format!("{reason}; recovery mode absolute refuses even a torn end: nothing was changed");
+        let message =
+            format!("{reason}; recovery mode absolute refuses even a torn end: nothing was changed");
         return Err(Error::corrupt(file.clone(), *offset, message));
     }
     for (_, table) in state.version.tables() {
         if listing.tables.binary_search(&table.number).is_err() {
             let name = FileName::Table(table.number).to_string();
             let manifest = FileName::Manifest(loaded.epoch);
-            return Err(Error::corrupt(name, 0, format!("the table is missing though {manifest} refers to it")));
+            return Err(Error::corrupt(
+                name,
+                0,
+                format!("the table is missing though {manifest} refers to it"),
+            ));
         }
     }
     Ok(loaded)
 }
 
 /// Checks that a directory without a manifest is one in which a store may be made.
-fn check_empty(listing: &Listing, loaded: &Loaded) -> Result<()> {
+fn check_empty<F: Fs>(fs: &Arc<F>, listing: &Listing, loaded: &Loaded) -> Result<()> {
     if let Some(name) = listing.foreign.first() {
         return Err(Error::cannot_open(format!(
             "the directory is not a store: it has no manifest, but other files ({name}{}); use an empty directory",
             if listing.foreign.len() > 1 { ", ..." } else { "" }
         )));
     }
-    let orphan = listing.tables.first().map(|&number| FileName::Table(number));
-    let Some(file) = orphan.or(listing.segments.first().map(|&number| FileName::Wal(number))) else { return Ok(()) };
+    let Some(file) = first_data(fs, listing)? else { return Ok(()) };
     match &loaded.torn {
         Some((manifest, offset, reason)) => Err(Error::corrupt(
             manifest.clone(),
@@ -158,6 +164,17 @@ fn check_empty(listing: &Listing, loaded: &Loaded) -> Result<()> {
             format!("the manifest is missing or empty, though there is data ({file}): nothing was changed"),
         )),
     }
+}
+
+/// A file that holds data, if there is one. A segment without bytes holds none: a crash during the first open leaves
+/// one behind.
+fn first_data<F: Fs>(fs: &Arc<F>, listing: &Listing) -> Result<Option<FileName>> {
+    for &number in &listing.segments {
+        if !fs.open(&FileName::Wal(number).to_string())?.is_empty()? {
+            return Ok(Some(FileName::Wal(number)));
+        }
+    }
+    Ok(listing.tables.first().map(|&number| FileName::Table(number)))
 }
 
 /// A store on its way to being open.
@@ -180,7 +197,8 @@ fn recover<F: Fs>(fs: &Arc<F>, options: &Options, mut manifest: Manifest<F>) -> 
     listing.epochs.retain(|&epoch| epoch < manifest.epoch());
     let listing = &listing;
     let loaded = look(fs, listing, options)?;
-    let mut report = RecoveryReport { epoch: manifest.epoch(), created: loaded.state.is_none(), ..Default::default() };
+    let mut report =
+        RecoveryReport { epoch: manifest.epoch(), created: loaded.state.is_none(), ..Default::default() };
     report.manifest_torn = loaded.torn.filter(|_| loaded.state.is_some());
     let mut state = loaded.state.unwrap_or_else(|| State {
         version: Arc::new(Version::default()),
@@ -218,7 +236,17 @@ fn recover<F: Fs>(fs: &Arc<F>, options: &Options, mut manifest: Manifest<F>) -> 
     report.log = log;
     report.tables_written = tables_written;
     let segments = clean_up(fs, options, listing, &state, damaged, &mut report);
-    Ok(Recovered { fs: Arc::clone(fs), manifest, tables, state, memtable, last_sequence, wal, segments, report })
+    Ok(Recovered {
+        fs: Arc::clone(fs),
+        manifest,
+        tables,
+        state,
+        memtable,
+        last_sequence,
+        wal,
+        segments,
+        report,
+    })
 }
 
 /// A torn edit was never synced, and then all that the state before it needs is still there. Where the log does not
@@ -230,7 +258,9 @@ fn check_torn_manifest(report: &RecoveryReport, flushed: u64, log: &ReplayReport
         return Ok(());
     }
     let sequence = flushed + 1;
-    let message = format!("{reason}; the log does not go on at sequence number {sequence}, where the state before ends");
+    let message = format!(
+        "{reason}; the log does not go on at sequence number {sequence}, where the state before ends"
+    );
     Err(Error::corrupt(file.clone(), *offset, message))
 }
 
@@ -265,8 +295,10 @@ impl<'a, F: Fs> Replayed<'a, F> {
     }
 
     fn replay(&mut self, listing: &Listing) -> Result<()> {
-        let segments: Vec<u64> = listing.segments.iter().copied().filter(|&number| number >= self.state.log).collect();
-        let mut replay = Replay::new(Arc::clone(self.fs), segments, self.state.flushed, self.options.recovery);
+        let segments: Vec<u64> =
+            listing.segments.iter().copied().filter(|&number| number >= self.state.log).collect();
+        let mut replay =
+            Replay::new(Arc::clone(self.fs), segments, self.state.flushed, self.options.recovery);
         while replay.advance()? {
             let (header, packed) = replay.record();
             self.add(header, packed.to_vec())?;
@@ -278,7 +310,10 @@ impl<'a, F: Fs> Replayed<'a, F> {
     fn add(&mut self, header: Header, packed: Vec<u8>) -> Result<()> {
         let batch = Batch::from_packed(packed).ok().filter(|batch| batch.len() == header.count);
         let Some(batch) = batch else {
-            return Err(Error::bug(format!("the log's record at sequence number {} holds no batch", header.sequence)));
+            return Err(Error::bug(format!(
+                "the log's record at sequence number {} holds no batch",
+                header.sequence
+            )));
         };
         apply(&self.memtable, header.sequence, &batch);
         self.last_sequence = header.last();

@@ -33,7 +33,10 @@ impl RecoveryReport {
     /// As a JSON object (docs/recovery.md).
     pub fn to_json(&self) -> String {
         let torn = self.manifest_torn.as_ref().map(|(file, offset, reason)| {
-            Json::object().member("file", file.as_str()).member("offset", *offset).member("reason", reason.as_str())
+            Json::object()
+                .member("file", file.as_str())
+                .member("offset", *offset)
+                .member("reason", reason.as_str())
         });
         let losses = self.log.losses.iter().fold(Json::array(), |list, loss| list.element(loss.to_json()));
         let set_aside = self.set_aside.iter().fold(Json::array(), |list, name| list.element(name.as_str()));

@@ -141,7 +141,13 @@ impl<F: Fs, C: Clock> Db<F, C> {
         }
         let cache = self.tables.block_stats();
         let json = self.stats_json(&levels, cache).finish();
-        Stats { levels, last_sequence: self.last_sequence, durable_sequence: self.durable_sequence, cache, json }
+        Stats {
+            levels,
+            last_sequence: self.last_sequence,
+            durable_sequence: self.durable_sequence,
+            cache,
+            json,
+        }
     }
 
     fn stats_json(&self, levels: &[LevelStats; LEVELS], cache: CacheStats) -> Json {
@@ -169,7 +175,10 @@ impl<F: Fs, C: Clock> Db<F, C> {
             .member("cache", self.cache_json(cache))
             .member("log", self.log_json())
             .member("writes", self.writes_json())
-            .member("reads", Json::object().member("gets", counters.gets.get()).member("scans", counters.scans.get()))
+            .member(
+                "reads",
+                Json::object().member("gets", counters.gets.get()).member("scans", counters.scans.get()),
+            )
             .member("flush", counters.flushes.to_json())
             .member("compaction", counters.compactions.to_json())
             .member("compaction_moves", counters.moves.get())

@@ -74,8 +74,14 @@ fn cursors_and_snapshots_keep_their_state() {
     for i in 0..5000u64 {
         db.put(&key(i), b"new", Durability::Buffered).expect("writes");
         if i % 5 == 0 {
-            assert_eq!(forward.next().expect("reads").map(|(_, value)| value.to_vec()), Some(b"old".to_vec()));
-            assert_eq!(backward.next().expect("reads").map(|(_, value)| value.to_vec()), Some(b"old".to_vec()));
+            assert_eq!(
+                forward.next().expect("reads").map(|(_, value)| value.to_vec()),
+                Some(b"old".to_vec())
+            );
+            assert_eq!(
+                backward.next().expect("reads").map(|(_, value)| value.to_vec()),
+                Some(b"old".to_vec())
+            );
             seen += 1;
         }
     }

@@ -68,7 +68,11 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let wrong = |what: String| Error::corrupt(name.clone(), 0, what);
         let table = Arc::new(Table::open(self.fs.open(&name)?, meta.number)?);
         if table.size() != meta.size {
-            return Err(wrong(format!("the file has {} bytes, the manifest says {}", table.size(), meta.size)));
+            return Err(wrong(format!(
+                "the file has {} bytes, the manifest says {}",
+                table.size(),
+                meta.size
+            )));
         }
         // A cache of its own that holds nothing: every block is read from the file.
         let mut iter = table.iter(&Arc::new(BlockCache::new(0)), ReadMode::Sequential);
@@ -115,9 +119,11 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let mut reader = RecordReader::new(self.fs.open(&name)?, file.number());
         found.files += 1;
         loop {
-            match reader.next()? {
+            match reader.read()? {
                 Item::Record { .. } => {}
-                Item::Damage { offset, reason, .. } => found.note(&Error::corrupt(name.clone(), offset, reason))?,
+                Item::Damage { offset, reason, .. } => {
+                    found.note(&Error::corrupt(name.clone(), offset, reason))?
+                }
                 Item::End { offset } => {
                     found.bytes += offset;
                     return Ok(());

@@ -67,7 +67,9 @@ impl<F: Fs, C: Clock> Db<F, C> {
         self.make_room()?;
         let sequence = self.last_sequence + 1;
         if batch.len() > SEQUENCE_MAX - sequence {
-            return Err(Error::invalid("the store has used up its sequence numbers: export it and import it anew"));
+            return Err(Error::invalid(
+                "the store has used up its sequence numbers: export it and import it anew",
+            ));
         }
         let header = Header { sequence, durable: self.durable_sequence, count: batch.len() };
         self.log(header, batch.as_packed(), durability)?;

@@ -130,14 +130,16 @@ mod tests {
     use super::super::tests::Entries;
     use super::*;
 
-    fn runs() -> (Vec<Entries>, Vec<(Vec<u8>, Vec<u8>)>) {
+    type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+    fn runs() -> (Vec<Entries>, Pairs) {
         let runs = vec![
             Entries::new(&[("a", 9, Some("9")), ("c", 8, None), ("z", 7, Some("7"))]),
             Entries::new(&[("a", 6, Some("6")), ("b", 5, Some("5"))]),
             Entries::new(&[]),
             Entries::new(&[("a", 4, None), ("c", 3, Some("3")), ("y", 2, Some("2"))]),
         ];
-        let mut all: Vec<_> = runs.iter().flat_map(|run| run.entries.clone()).collect();
+        let mut all: Pairs = runs.iter().flat_map(|run| run.entries.clone()).collect();
         all.sort_by(|a, b| compare(&a.0, &b.0));
         (runs, all)
     }

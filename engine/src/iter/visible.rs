@@ -3,7 +3,7 @@
 
 use super::InternalIterator;
 use crate::base::error::Result;
-use crate::base::key::{Kind, internal_key, kind_of, seek_trailer, sequence_of, split, SEQUENCE_MAX};
+use crate::base::key::{Kind, SEQUENCE_MAX, internal_key, kind_of, seek_trailer, sequence_of, split};
 use crate::base::range::KeyRange;
 
 /// A walk over the visible entries of a range, one way.
@@ -14,7 +14,7 @@ pub struct Visible<I> {
     sequence: u64,
     range: KeyRange,
     reverse: bool,
-    // Changed by `next`.
+    // Changed by `advance`.
     started: bool,
     key: Vec<u8>,
     /// The entry's value when walking backward: the run has then moved on already.
@@ -27,12 +27,12 @@ impl<I: InternalIterator> Visible<I> {
         Self { run, sequence, range, reverse, started: false, key: Vec::new(), value: Vec::new() }
     }
 
-    /// The next visible entry: its user key and value.
+    /// To the next visible entry: its user key and value.
     ///
     /// # Errors
     ///
     /// Those of the run. After one, the walk is over.
-    pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+    pub fn advance(&mut self) -> Result<Option<(&[u8], &[u8])>> {
         if self.reverse { self.next_backward() } else { self.next_forward() }
     }
 
@@ -132,11 +132,11 @@ mod tests {
         ]);
         let mut visible = Visible::new(entries, sequence, range, reverse);
         let mut seen = Vec::new();
-        while let Some((key, value)) = visible.next().expect("in memory") {
+        while let Some((key, value)) = visible.advance().expect("in memory") {
             assert!(value.starts_with(key));
             seen.push(String::from_utf8(value.to_vec()).expect("text"));
         }
-        assert_eq!(visible.next(), Ok(None), "it stays at its end");
+        assert_eq!(visible.advance(), Ok(None), "it stays at its end");
         seen
     }
 

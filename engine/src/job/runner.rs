@@ -71,7 +71,9 @@ impl<F: Fs> Runner<F> {
         let mut levels: Vec<(usize, Vec<Arc<TableMeta>>)> = Vec::new();
         for (level, table) in &plan.inputs {
             if *level == 0 {
-                runs.push(Run::Table(tables.table(table.number)?.iter(tables.blocks(), ReadMode::Sequential)));
+                runs.push(Run::Table(
+                    tables.table(table.number)?.iter(tables.blocks(), ReadMode::Sequential),
+                ));
             } else if let Some((_, run)) = levels.iter_mut().find(|(known, _)| known == level) {
                 run.push(Arc::clone(table));
             } else {
@@ -206,7 +208,8 @@ impl<F: Fs> Runner<F> {
 }
 
 fn next_output<F: Fs>(fs: &Arc<F>, job: &Job, used: &mut usize) -> Result<TableBuilder<F::File>> {
-    let number = *job.outputs.get(*used).ok_or_else(|| Error::bug("a job has used up its reserved numbers"))?;
+    let number =
+        *job.outputs.get(*used).ok_or_else(|| Error::bug("a job has used up its reserved numbers"))?;
     let file = fs.create(&FileName::Table(number).to_string())?;
     *used += 1;
     Ok(TableBuilder::new(file, job.options))

@@ -21,7 +21,8 @@ impl Arena {
     /// Adds a piece made of `parts`.
     pub fn add(&mut self, parts: &[&[u8]]) -> Ref {
         let length: usize = parts.iter().map(|part| part.len()).sum();
-        let fits = self.chunks.get(self.current).is_some_and(|chunk| chunk.capacity() - chunk.len() >= length);
+        let fits =
+            self.chunks.get(self.current).is_some_and(|chunk| chunk.capacity() - chunk.len() >= length);
         let index = if fits { self.current } else { self.add_chunk(length) };
         self.bytes += length as u64;
         let chunk = &mut self.chunks[index];

@@ -219,7 +219,12 @@ mod tests {
         let memtable = Arc::new(Memtable::new());
         let count = 10_007;
         for (sequence, i) in shuffled(count).enumerate() {
-            memtable.insert(format!("key{i:08}").as_bytes(), sequence as u64 + 1, Kind::Put, &i.to_le_bytes());
+            memtable.insert(
+                format!("key{i:08}").as_bytes(),
+                sequence as u64 + 1,
+                Kind::Put,
+                &i.to_le_bytes(),
+            );
         }
         assert_eq!(memtable.entries(), count);
         let mut iter = memtable.iter();

@@ -325,7 +325,8 @@ impl Inner {
     fn split(&mut self, middle: usize) -> (u128, Ref, Self) {
         let separators = self.separators.split_off(middle + 1);
         let mut children = [0; NODE_ENTRIES + 1];
-        children[..=separators.count].copy_from_slice(&self.children[middle + 1..middle + 2 + separators.count]);
+        children[..=separators.count]
+            .copy_from_slice(&self.children[middle + 1..middle + 2 + separators.count]);
         self.separators.count = middle;
         (self.separators.heads[middle], self.separators.refs[middle], Self { separators, children })
     }

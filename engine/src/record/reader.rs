@@ -67,7 +67,7 @@ impl<F: File> RecordReader<F> {
     /// # Errors
     ///
     /// Only those of the file system: damage is an answer.
-    pub fn next(&mut self) -> Result<Item> {
+    pub fn read(&mut self) -> Result<Item> {
         self.payload.clear();
         let mut record: Option<u64> = None;
         loop {
@@ -91,7 +91,7 @@ impl<F: File> RecordReader<F> {
                 }
                 Fragment::Sound { part, start, end } => match (part, record) {
                     // A record begins where another has not ended: the first one's end is missing. The second
-                    // is read by the next call.
+                    // is found by the next call.
                     (Part::Whole | Part::First, Some(offset)) => {
                         return Ok(self.damage(offset, "a record has no last fragment".into()));
                     }
@@ -164,7 +164,10 @@ impl<F: File> RecordReader<F> {
         let Some(payload) = after.get(..length) else {
             return match start + length > BLOCK_BYTES {
                 true => Fragment::Damaged {
-                    reason: format!("a fragment's length is {length}, its block has room for {}", BLOCK_BYTES - start),
+                    reason: format!(
+                        "a fragment's length is {length}, its block has room for {}",
+                        BLOCK_BYTES - start
+                    ),
                     next: None,
                 },
                 false => Fragment::End,
@@ -174,7 +177,9 @@ impl<F: File> RecordReader<F> {
         match Part::from_byte(kind) {
             Some(part) if found == expected => Fragment::Sound { part, start, end: start + length },
             _ => Fragment::Damaged {
-                reason: format!("a fragment's checksum is {expected:#010x} where its bytes have {found:#010x}"),
+                reason: format!(
+                    "a fragment's checksum is {expected:#010x} where its bytes have {found:#010x}"
+                ),
                 next: self.sound_at(start + length),
             },
         }
@@ -187,7 +192,8 @@ impl<F: File> RecordReader<F> {
         let mut decoder = Decoder::new(header);
         let (expected, length, kind) = (decoder.u32()?, decoder.u16()?, decoder.u8()?);
         let payload = after.get(..usize::from(length))?;
-        let sound = Part::from_byte(kind).is_some() && record_checksum(self.number, kind, payload) == expected;
+        let sound =
+            Part::from_byte(kind).is_some() && record_checksum(self.number, kind, payload) == expected;
         sound.then_some(at)
     }
 }
@@ -242,7 +248,7 @@ mod tests {
         let mut reader = RecordReader::new(Bytes(bytes), 9);
         let (mut records, mut damages) = (Vec::new(), 0);
         loop {
-            match reader.next().expect("no I/O error") {
+            match reader.read().expect("no I/O error") {
                 Item::Record { .. } => records.push(reader.payload().to_vec()),
                 Item::Damage { offset, end, .. } => {
                     assert!(end >= offset);
@@ -264,7 +270,9 @@ mod tests {
     #[test]
     fn a_cut_file_gives_a_prefix() {
         let (bytes, ends) = log();
-        for cut in (0..bytes.len()).step_by(37).chain(ends.iter().copied()).chain(ends.iter().map(|end| end - 1)) {
+        for cut in
+            (0..bytes.len()).step_by(37).chain(ends.iter().copied()).chain(ends.iter().map(|end| end - 1))
+        {
             let (records, damages) = read(bytes[..cut].to_vec());
             let whole = ends.iter().filter(|&&end| end <= cut).count();
             assert_eq!(records, (0..whole).map(payload).collect::<Vec<_>>(), "cut at {cut}");
@@ -281,7 +289,10 @@ mod tests {
             let (records, damages) = read(damaged);
             assert!(damages > 0, "flip at {at}");
             let mut originals = (0..LENGTHS.len()).map(payload);
-            assert!(records.iter().all(|record| originals.any(|original| original == *record)), "flip at {at}");
+            assert!(
+                records.iter().all(|record| originals.any(|original| original == *record)),
+                "flip at {at}"
+            );
         }
     }
 
@@ -298,9 +309,9 @@ mod tests {
         let mut reader = RecordReader::new(Bytes(Vec::new()), 9);
         let mut start = 0;
         for (index, &end) in ends.iter().enumerate() {
-            assert!(matches!(reader.next(), Ok(Item::End { .. })));
+            assert!(matches!(reader.read(), Ok(Item::End { .. })));
             reader.file.0.extend_from_slice(&bytes[start..end]);
-            assert!(matches!(reader.next(), Ok(Item::Record { .. })), "record {index}");
+            assert!(matches!(reader.read(), Ok(Item::Record { .. })), "record {index}");
             assert_eq!(reader.payload(), payload(index));
             start = end;
         }

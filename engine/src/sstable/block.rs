@@ -130,7 +130,11 @@ impl Block {
 
     pub(super) fn damaged(&self, what: &str) -> Error {
         let length = self.bytes.len();
-        Error::corrupt(FileName::Table(self.table).to_string(), self.offset, format!("{what} (block of {length} bytes)"))
+        Error::corrupt(
+            FileName::Table(self.table).to_string(),
+            self.offset,
+            format!("{what} (block of {length} bytes)"),
+        )
     }
 
     fn restart(&self, index: usize) -> Option<usize> {
@@ -322,7 +326,9 @@ mod tests {
 
     #[test]
     fn every_position_is_found_from_both_sides() {
-        for (count, interval) in [(1, 16), (2, 1), (15, 16), (16, 16), (17, 16), (100, 16), (100, 1), (100, 3)] {
+        for (count, interval) in
+            [(1, 16), (2, 1), (15, 16), (16, 16), (17, 16), (100, 16), (100, 1), (100, 3)]
+        {
             let mut iter = BlockIter::new(block(count, interval));
             for i in 0..count {
                 iter.seek(&key(i)).expect("sound");

@@ -30,7 +30,11 @@ pub struct TableOptions {
 impl TableOptions {
     /// The part of a store's options that concerns tables.
     pub fn new(options: &Options) -> Self {
-        Self { block_bytes: options.block_bytes, bloom_bits: options.bloom_bits, compression: options.compression }
+        Self {
+            block_bytes: options.block_bytes,
+            bloom_bits: options.bloom_bits,
+            compression: options.compression,
+        }
     }
 }
 
@@ -188,7 +192,9 @@ impl<F: File> TableBuilder<F> {
         put_varint(&mut self.compressed, block.len() as u64);
         let start = self.compressed.len();
         self.compressed.resize(start + get_maximum_output_size(block.len()), 0);
-        let Ok(length) = compress_into_with_table(block, &mut self.compressed[start..], table) else { return false };
+        let Ok(length) = compress_into_with_table(block, &mut self.compressed[start..], table) else {
+            return false;
+        };
         self.compressed.truncate(start + length);
         self.compressed.len() <= block.len() / 8 * 7
     }

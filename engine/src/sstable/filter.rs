@@ -74,7 +74,10 @@ mod tests {
     fn few_absent_keys_pass() {
         let filter = build(&hashes(0, 100_000), 10);
         let passed = hashes(1 << 40, 100_000).iter().filter(|&&hash| may_contain(&filter, hash)).count();
-        assert!(passed < 2_000, "{passed} of 100,000 absent keys pass; a blocked filter of 10 bits lets about 1.2 % pass");
+        assert!(
+            passed < 2_000,
+            "{passed} of 100,000 absent keys pass; a blocked filter of 10 bits lets about 1.2 % pass"
+        );
     }
 
     #[test]

@@ -171,14 +171,18 @@ impl Footer {
         let (Some(filter), Some(properties), Some(index), Some(version), Some(checksum), Some(magic)) =
             (filter, properties, index, version, checksum, magic)
         else {
-            return Err(damaged(format!("a table ends with {FOOTER_BYTES} bytes of footer, the file has {size}")));
+            return Err(damaged(format!(
+                "a table ends with {FOOTER_BYTES} bytes of footer, the file has {size}"
+            )));
         };
         if magic != MAGIC {
             return Err(damaged(format!("the footer ends with {magic:02x?}, a table's with {MAGIC:02x?}")));
         }
         let found = crc32(bytes.get(..FOOTER_BYTES - 12).unwrap_or_default());
         if found != checksum {
-            return Err(damaged(format!("the footer's checksum is {checksum:#010x}, its bytes have {found:#010x}")));
+            return Err(damaged(format!(
+                "the footer's checksum is {checksum:#010x}, its bytes have {found:#010x}"
+            )));
         }
         if version != VERSION {
             return Err(Error::cannot_open(format!(
@@ -187,7 +191,10 @@ impl Footer {
             )));
         }
         for (name, handle) in [("filter", filter), ("properties", properties), ("index", index)] {
-            let end = handle.offset.checked_add(handle.length).and_then(|end| end.checked_add(TRAILER_BYTES as u64));
+            let end = handle
+                .offset
+                .checked_add(handle.length)
+                .and_then(|end| end.checked_add(TRAILER_BYTES as u64));
             if end.is_none_or(|end| end > offset) {
                 return Err(damaged(format!("the {name} would lie beyond the footer: {handle:?}")));
             }

@@ -93,7 +93,9 @@ impl<F: File> TableIter<F> {
     fn settle_forward(&mut self) -> Result<()> {
         while !self.block_valid() && self.index.valid() {
             self.index.next()?;
-            if self.load()? && let Some(block) = &mut self.block {
+            if self.load()?
+                && let Some(block) = &mut self.block
+            {
                 block.seek_to_first()?;
             }
         }
@@ -104,7 +106,9 @@ impl<F: File> TableIter<F> {
     fn settle_backward(&mut self) -> Result<()> {
         while !self.block_valid() && self.index.valid() {
             self.index.prev()?;
-            if self.load()? && let Some(block) = &mut self.block {
+            if self.load()?
+                && let Some(block) = &mut self.block
+            {
                 block.seek_to_last()?;
             }
         }
@@ -127,7 +131,9 @@ impl<F: File> InternalIterator for TableIter<F> {
 
     fn seek_to_first(&mut self) -> Result<()> {
         self.index.seek_to_first()?;
-        if self.load()? && let Some(block) = &mut self.block {
+        if self.load()?
+            && let Some(block) = &mut self.block
+        {
             block.seek_to_first()?;
         }
         self.settle_forward()
@@ -135,7 +141,9 @@ impl<F: File> InternalIterator for TableIter<F> {
 
     fn seek_to_last(&mut self) -> Result<()> {
         self.index.seek_to_last()?;
-        if self.load()? && let Some(block) = &mut self.block {
+        if self.load()?
+            && let Some(block) = &mut self.block
+        {
             block.seek_to_last()?;
         }
         self.settle_backward()
@@ -143,7 +151,9 @@ impl<F: File> InternalIterator for TableIter<F> {
 
     fn seek(&mut self, target: &[u8]) -> Result<()> {
         self.index.seek(target)?;
-        if self.load()? && let Some(block) = &mut self.block {
+        if self.load()?
+            && let Some(block) = &mut self.block
+        {
             block.seek(target)?;
         }
         self.settle_forward()
@@ -154,7 +164,9 @@ impl<F: File> InternalIterator for TableIter<F> {
         if !self.index.valid() {
             return self.seek_to_last();
         }
-        if self.load()? && let Some(block) = &mut self.block {
+        if self.load()?
+            && let Some(block) = &mut self.block
+        {
             block.seek_before(target)?;
         }
         self.settle_backward()
@@ -193,12 +205,16 @@ mod tests {
     fn key(i: u64) -> Vec<u8> {
         // Every third user key has two versions.
         let (user, version) = (i - i % 3 / 2, 10 - i % 3);
-        let kind = if i % 5 == 0 { Kind::Delete } else { Kind::Put };
+        let kind = if i.is_multiple_of(5) { Kind::Delete } else { Kind::Put };
         internal_key(format!("key{:06}", user * 2).as_bytes(), trailer(version, kind))
     }
 
     fn value(i: u64) -> Vec<u8> {
-        if i % 5 == 0 { Vec::new() } else { format!("value {i} {}", "x".repeat(i as usize % 200)).into_bytes() }
+        if i.is_multiple_of(5) {
+            Vec::new()
+        } else {
+            format!("value {i} {}", "x".repeat(i as usize % 200)).into_bytes()
+        }
     }
 
     fn table(fs: &MemFs, count: u64, options: TableOptions) -> Arc<Table<<MemFs as Fs>::File>> {
@@ -279,7 +295,7 @@ mod tests {
                 let mut found = None;
                 let kind = table.get(&cache, &user, stored >> 8, &mut |bytes| found = Some(bytes.to_vec()));
                 assert_eq!(kind, Ok(kind_of(stored)));
-                assert_eq!(found, (i % 5 != 0).then(|| value(i)));
+                assert_eq!(found, (!i.is_multiple_of(5)).then(|| value(i)));
             }
             assert_eq!(table.get(&cache, b"key000000", 1, &mut |_| {}), Ok(None), "before its first version");
             assert_eq!(table.get(&cache, b"key000001", 99, &mut |_| {}), Ok(None));

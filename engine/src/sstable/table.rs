@@ -128,7 +128,9 @@ impl<F: File> Table<F> {
     /// The handle that an index entry holds.
     pub(super) fn handle(&self, index: &BlockIter) -> Result<Handle> {
         Handle::decode(index.value())
-            .filter(|handle| handle.offset.checked_add(handle.length).is_some_and(|end| end <= self.footer.index.offset))
+            .filter(|handle| {
+                handle.offset.checked_add(handle.length).is_some_and(|end| end <= self.footer.index.offset)
+            })
             .ok_or_else(|| self.index.damaged("an index entry's handle is malformed"))
     }
 
@@ -164,7 +166,8 @@ impl<F: File> Table<F> {
 }
 
 fn read_block<F: File>(file: &F, number: u64, handle: Handle) -> Result<Vec<u8>> {
-    let damaged = |message: String| Error::corrupt(FileName::Table(number).to_string(), handle.offset, message);
+    let damaged =
+        |message: String| Error::corrupt(FileName::Table(number).to_string(), handle.offset, message);
     if handle.length > BLOCK_BYTES_MAX {
         return Err(damaged(format!("a block of {} bytes: the limit is {BLOCK_BYTES_MAX}", handle.length)));
     }
@@ -179,14 +182,17 @@ fn read_block<F: File>(file: &F, number: u64, handle: Handle) -> Result<Vec<u8>>
 
 /// Checks and decompresses a block's stored bytes, payload and trailer.
 fn decode_block(number: u64, handle: Handle, stored: &[u8]) -> Result<Vec<u8>> {
-    let damaged = |message: String| Error::corrupt(FileName::Table(number).to_string(), handle.offset, message);
+    let damaged =
+        |message: String| Error::corrupt(FileName::Table(number).to_string(), handle.offset, message);
     let Some((covered, checksum)) = stored.split_last_chunk::<8>() else {
         return Err(damaged("a block without a trailer".into()));
     };
     let expected = u64::from_le_bytes(*checksum);
     let found = block_checksum(handle.offset, covered);
     if expected != found {
-        return Err(damaged(format!("the block's checksum is {expected:#018x}, its bytes have {found:#018x}")));
+        return Err(damaged(format!(
+            "the block's checksum is {expected:#018x}, its bytes have {found:#018x}"
+        )));
     }
     let Some((&codec, payload)) = covered.split_last() else {
         return Err(damaged("a block without a codec".into()));

@@ -79,8 +79,12 @@ impl VersionEdit {
         if !self.snapshot || !self.removed.is_empty() {
             return None;
         }
-        let state =
-            State { version: Arc::new(Version::default()), log: self.log?, flushed: self.flushed?, next_file: self.next_file? };
+        let state = State {
+            version: Arc::new(Version::default()),
+            log: self.log?,
+            flushed: self.flushed?,
+            next_file: self.next_file?,
+        };
         Some(self.apply(&state))
     }
 
@@ -93,7 +97,9 @@ impl VersionEdit {
             put_varint(&mut out, tag::SNAPSHOT);
             put_bytes(&mut out, &field);
         }
-        for (tag, value) in [(tag::LOG, self.log), (tag::FLUSHED, self.flushed), (tag::NEXT_FILE, self.next_file)] {
+        for (tag, value) in
+            [(tag::LOG, self.log), (tag::FLUSHED, self.flushed), (tag::NEXT_FILE, self.next_file)]
+        {
             if let Some(value) = value {
                 put_varint(&mut out, tag);
                 put_varint(&mut out, value);
@@ -243,7 +249,12 @@ mod tests {
             flushed: Some(99),
             next_file: Some(12),
             removed: vec![],
-            added: vec![(0, table(5, "a", "m")), (0, table(6, "b", "z")), (1, table(4, "n", "p")), (1, table(3, "a", "c"))],
+            added: vec![
+                (0, table(5, "a", "m")),
+                (0, table(6, "b", "z")),
+                (1, table(4, "n", "p")),
+                (1, table(3, "a", "c")),
+            ],
         };
         edit.to_state().expect("complete").expect("fits")
     }
@@ -258,7 +269,8 @@ mod tests {
 
     #[test]
     fn levels_are_ordered() {
-        let numbers = |level: usize| state().version.level(level).iter().map(|table| table.number).collect::<Vec<_>>();
+        let numbers =
+            |level: usize| state().version.level(level).iter().map(|table| table.number).collect::<Vec<_>>();
         assert_eq!(numbers(0), [6, 5], "newest first");
         assert_eq!(numbers(1), [3, 4], "by key");
         assert_eq!(state().version.table_for(1, b"b").map(|table| table.number), Some(3));

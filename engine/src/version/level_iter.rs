@@ -134,6 +134,9 @@ impl<F: Fs> InternalIterator for LevelIter<F> {
 
 impl<F: Fs> std::fmt::Debug for LevelIter<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LevelIter").field("tables", &self.tables.len()).field("at", &self.at).finish_non_exhaustive()
+        f.debug_struct("LevelIter")
+            .field("tables", &self.tables.len())
+            .field("at", &self.at)
+            .finish_non_exhaustive()
     }
 }

@@ -69,7 +69,8 @@ impl<F: Fs> Manifest<F> {
     ///
     /// `Reopen` where it is not, and those of the file system.
     pub fn check_fence(&self) -> Result<()> {
-        let (own, next) = (FileName::Manifest(self.epoch).to_string(), FileName::Manifest(self.epoch + 1).to_string());
+        let (own, next) =
+            (FileName::Manifest(self.epoch).to_string(), FileName::Manifest(self.epoch + 1).to_string());
         if self.fs.exists(&own)? && !self.fs.exists(&next)? {
             return Ok(());
         }
@@ -120,21 +121,28 @@ fn load_one<F: Fs>(fs: &Arc<F>, epoch: u64) -> Result<Loaded> {
     let mut reader = RecordReader::new(fs.open(&name)?, epoch);
     let mut loaded = Loaded { state: None, epoch, torn: None };
     loop {
-        match reader.next()? {
+        match reader.read()? {
             Item::End { .. } => return Ok(loaded),
-            Item::Damage { offset, reason, .. } => loaded.torn = loaded.torn.or(Some((name.clone(), offset, reason))),
+            Item::Damage { offset, reason, .. } => {
+                loaded.torn = loaded.torn.or(Some((name.clone(), offset, reason)))
+            }
             Item::Record { offset } => {
                 if let Some((file, offset, reason)) = loaded.torn {
                     return Err(Error::corrupt(file, offset, format!("{reason}, and sound edits follow")));
                 }
-                let edit = VersionEdit::decode(reader.payload()).map_err(|error| error.at(name.clone(), offset))?;
+                let edit =
+                    VersionEdit::decode(reader.payload()).map_err(|error| error.at(name.clone(), offset))?;
                 let state = match &loaded.state {
                     Some(state) if !edit.snapshot => edit.apply(state),
                     None => edit.to_state().unwrap_or_else(|| Err(Error::bug("no snapshot"))),
                     Some(_) => Err(Error::bug("a second snapshot")),
                 };
                 let state = state.map_err(|error| {
-                    Error::corrupt(name.clone(), offset, format!("the edit does not fit: {}", error.message()))
+                    Error::corrupt(
+                        name.clone(),
+                        offset,
+                        format!("the edit does not fit: {}", error.message()),
+                    )
                 })?;
                 loaded.state = Some(state);
             }

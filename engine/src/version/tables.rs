@@ -84,7 +84,10 @@ impl Version {
 
     /// All tables with their levels.
     pub fn tables(&self) -> impl Iterator<Item = (usize, &Arc<TableMeta>)> {
-        self.levels.iter().enumerate().flat_map(|(level, tables)| tables.iter().map(move |table| (level, table)))
+        self.levels
+            .iter()
+            .enumerate()
+            .flat_map(|(level, tables)| tables.iter().map(move |table| (level, table)))
     }
 
     /// The bytes of a level's tables.
@@ -123,7 +126,9 @@ impl Version {
             tables.retain(|table| table.number != number);
             if tables.len() == before {
                 let name = FileName::Table(number);
-                return Err(Error::bug(format!("an edit removes {name} from level {level}, where it is not")));
+                return Err(Error::bug(format!(
+                    "an edit removes {name} from level {level}, where it is not"
+                )));
             }
         }
         for (level, table) in &edit.added {

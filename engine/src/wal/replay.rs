@@ -167,7 +167,7 @@ impl<F: Fs> Replay<F> {
                 continue;
             };
             let file = FileName::Wal(self.segments[self.at]).to_string();
-            match reader.next()? {
+            match reader.read()? {
                 Item::End { offset } => self.end_segment(offset)?,
                 Item::Damage { offset, end, reason } => {
                     self.damage.push(Damage { file, offset, bytes: end - offset, reason });
@@ -175,9 +175,15 @@ impl<F: Fs> Replay<F> {
                 Item::Record { offset } => {
                     let payload = reader.payload();
                     let bytes = payload.len() as u64;
-                    let decoded = Header::decode(payload).map(|(header, batch)| (header, payload.len() - batch.len()));
+                    let decoded =
+                        Header::decode(payload).map(|(header, batch)| (header, payload.len() - batch.len()));
                     let Some((header, batch_at)) = decoded else {
-                        self.damage.push(Damage { file, offset, bytes, reason: "a record's header is malformed".into() });
+                        self.damage.push(Damage {
+                            file,
+                            offset,
+                            bytes,
+                            reason: "a record's header is malformed".into(),
+                        });
                         continue;
                     };
                     if self.accept(header, &file, offset, bytes)? {
@@ -216,7 +222,8 @@ impl<F: Fs> Replay<F> {
         let missing = header.sequence - self.expected;
         if missing > 0 || !self.damage.is_empty() {
             if missing > 0 && self.damage.is_empty() {
-                let reason = format!("a record begins at {}, {} was expected", header.sequence, self.expected);
+                let reason =
+                    format!("a record begins at {}, {} was expected", header.sequence, self.expected);
                 self.damage.push(Damage { file: file.into(), offset, bytes: 0, reason });
             }
             if let Verdict::Stop = self.judge(Some(missing))? {
@@ -297,7 +304,9 @@ impl<F: Fs> Replay<F> {
         }
         let file = self.segments.last().map_or_else(String::new, |&number| FileName::Wal(number).to_string());
         let (expected, durable) = (self.expected, self.durable_seen);
-        let reason = format!("the log ends before {expected}, and a record in it knows {durable} to have been durable");
+        let reason = format!(
+            "the log ends before {expected}, and a record in it knows {durable} to have been durable"
+        );
         self.damage.push(Damage { file, offset: 0, bytes: 0, reason });
     }
 
@@ -347,9 +356,12 @@ impl<F: Fs> Replay<F> {
     }
 }
 
-fn for_each_header<F: crate::env::File>(reader: &mut RecordReader<F>, mut each: impl FnMut(Header)) -> Result<()> {
+fn for_each_header<F: crate::env::File>(
+    reader: &mut RecordReader<F>,
+    mut each: impl FnMut(Header),
+) -> Result<()> {
     loop {
-        match reader.next()? {
+        match reader.read()? {
             Item::End { .. } => return Ok(()),
             Item::Damage { .. } => {}
             Item::Record { .. } => {
