@@ -1,0 +1,123 @@
+//! Every type that crosses the border, turned from the WIT's into the engine's and back. No decisions here.
+
+use crate::bindings::esker::kv::types as wit;
+use crate::bindings::exports::esker::kv::maintenance as wit_maintenance;
+use esker_engine as engine;
+use esker_engine::ErrorKind;
+
+/// The engine's error as the WIT's.
+pub fn error(error: engine::Error) -> wit::Error {
+    let message = error.message().to_string();
+    match error.kind() {
+        ErrorKind::InvalidArgument => wit::Error::InvalidArgument(message),
+        ErrorKind::Busy => wit::Error::Busy(message),
+        ErrorKind::Reopen => wit::Error::Reopen(message),
+        ErrorKind::NoSpace => wit::Error::NoSpace(message),
+        ErrorKind::Corrupt(at) => {
+            wit::Error::Corrupt(wit::Corruption { file: at.file.clone(), offset: at.offset, message })
+        }
+        ErrorKind::CannotOpen => wit::Error::CannotOpen(message),
+        // Absence of a file that the engine looks for is answered inside the engine; what comes up here is a file
+        // that vanished or appeared behind its back.
+        ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Io => wit::Error::Io(message),
+        ErrorKind::Bug => wit::Error::Bug(message),
+    }
+}
+
+/// The options of a call to `open`; what is absent takes the engine's default.
+pub fn options(from: wit::Options) -> engine::Options {
+    let default = engine::Options::default();
+    engine::Options {
+        create_if_missing: from.create_if_missing.unwrap_or(default.create_if_missing),
+        error_if_exists: from.error_if_exists.unwrap_or(default.error_if_exists),
+        recovery: from.recovery.map_or(default.recovery, recovery_mode),
+        memory_bytes: from.memory_bytes.unwrap_or(default.memory_bytes),
+        memtable_bytes: from.memtable_bytes,
+        memtable_entries: from.memtable_entries,
+        cache_bytes: from.cache_bytes,
+        wal_segment_bytes: from.wal_segment_bytes.unwrap_or(default.wal_segment_bytes),
+        wal_segments_kept: from.wal_segments_kept.unwrap_or(default.wal_segments_kept),
+        deferred_bytes: from.deferred_bytes.unwrap_or(default.deferred_bytes),
+        deferred_millis: from.deferred_millis.unwrap_or(default.deferred_millis),
+        block_bytes: from.block_bytes.unwrap_or(default.block_bytes),
+        bloom_bits: from.bloom_bits.unwrap_or(default.bloom_bits),
+        compression: from.compression.map_or(default.compression, compression),
+        table_bytes: from.table_bytes.unwrap_or(default.table_bytes),
+        level0_trigger: from.level0_trigger.unwrap_or(default.level0_trigger),
+        level0_stop: from.level0_stop.unwrap_or(default.level0_stop),
+        level1_bytes: from.level1_bytes,
+        tombstone_percent: from.tombstone_percent.unwrap_or(default.tombstone_percent),
+    }
+}
+
+fn recovery_mode(from: wit::RecoveryMode) -> engine::RecoveryMode {
+    match from {
+        wit::RecoveryMode::SkipCorrupted => engine::RecoveryMode::SkipCorrupted,
+        wit::RecoveryMode::PointInTime => engine::RecoveryMode::PointInTime,
+        wit::RecoveryMode::TolerateTornTail => engine::RecoveryMode::TolerateTornTail,
+        wit::RecoveryMode::Absolute => engine::RecoveryMode::Absolute,
+    }
+}
+
+fn compression(from: wit::Compression) -> engine::Compression {
+    match from {
+        wit::Compression::None => engine::Compression::None,
+        wit::Compression::Lz4 => engine::Compression::Lz4,
+    }
+}
+
+/// How far a write goes.
+pub fn durability(from: wit::Durability) -> engine::Durability {
+    match from {
+        wit::Durability::Deferred => engine::Durability::Deferred,
+        wit::Durability::Buffered => engine::Durability::Buffered,
+        wit::Durability::Synced => engine::Durability::Synced,
+    }
+}
+
+/// The operations of a write as a batch.
+pub fn batch(operations: Vec<wit::Operation>) -> engine::Batch {
+    let mut batch = engine::Batch::new();
+    for operation in operations {
+        match operation {
+            wit::Operation::Put(entry) => batch.put(&entry.key, &entry.value),
+            wit::Operation::Delete(key) => batch.delete(&key),
+        }
+    }
+    batch
+}
+
+/// A range of keys.
+pub fn key_range(from: wit::KeyRange) -> engine::KeyRange {
+    engine::KeyRange { start: from.start, end: from.end }
+}
+
+/// How a range is read.
+pub fn scan_options(from: wit::ScanOptions) -> engine::ScanOptions {
+    engine::ScanOptions { reverse: from.reverse, keys_only: from.keys_only, limit: from.limit }
+}
+
+/// What waits to be done.
+pub fn pressure(from: engine::Pressure) -> wit_maintenance::Pressure {
+    wit_maintenance::Pressure {
+        level0_tables: from.level0_tables,
+        sealed_memtables: from.sealed_memtables,
+        pending_bytes: from.pending_bytes,
+        stalled: from.stalled,
+    }
+}
+
+/// What a slice of maintenance did.
+pub fn progress(from: engine::Progress) -> wit_maintenance::Progress {
+    wit_maintenance::Progress { bytes: from.bytes, more: from.more }
+}
+
+/// What a verification found.
+pub fn verification(from: engine::Verification) -> wit_maintenance::Verification {
+    wit_maintenance::Verification {
+        files: from.files,
+        bytes: from.bytes,
+        entries: from.entries,
+        problems: from.problems,
+    }
+}

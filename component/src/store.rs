@@ -1,0 +1,235 @@
+//! The interface `kv-store`: the resources `store`, `cursor` and `snapshot` over one [`Db`].
+//!
+//! A component is entered by one call at a time and the engine calls nothing back, so no two borrows of a
+//! `RefCell` here ever meet.
+
+use crate::bindings::exports::esker::kv::kv_store as wit;
+use crate::bindings::exports::esker::kv::kv_store::{Entry, Error, GuestCursor, GuestSnapshot, GuestStore};
+use crate::wasi_clock::WasiClock;
+use crate::wasi_fs::{DirectorySync, WasiFs};
+use crate::{Component, convert, directory, panic_message};
+use esker_engine::base::coding::put_bytes;
+use esker_engine::{Cursor as EngineCursor, Db, KeyRange, ScanOptions, Snapshot as EngineSnapshot};
+use std::cell::{Ref, RefCell, RefMut};
+use std::rc::{Rc, Weak};
+
+/// The bytes that one answer carries at most, beside its last entry. wasmtime lifts at most 128 MiB in a call, and
+/// what is in flight here is not part of the memory that the engine plans with.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+type WasiDb = Db<WasiFs, WasiClock>;
+
+impl wit::Guest for Component {
+    type Store = Store;
+    type Cursor = Cursor;
+    type Snapshot = Snapshot;
+
+    fn open(path: String, options: wit::Options) -> Result<wit::Store, Error> {
+        panic_message::install();
+        Store::open(&path, convert::options(options)).map(wit::Store::new).map_err(convert::error)
+    }
+}
+
+/// An open store.
+pub struct Store {
+    db: Rc<RefCell<WasiDb>>,
+    fs: WasiFs,
+}
+
+impl Store {
+    fn open(path: &str, options: esker_engine::Options) -> esker_engine::Result<Self> {
+        let fs = WasiFs::new(directory::open(path, options.create_if_missing)?);
+        let db = Db::open(fs.clone(), WasiClock, options)?;
+        Ok(Self { db: Rc::new(RefCell::new(db)), fs })
+    }
+
+    /// The engine, to read.
+    pub fn read_access(&self) -> Ref<'_, WasiDb> {
+        self.db.borrow()
+    }
+
+    /// The engine, to change.
+    pub fn write_access(&self) -> RefMut<'_, WasiDb> {
+        self.db.borrow_mut()
+    }
+}
+
+impl GuestStore for Store {
+    fn get(&self, key: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
+        self.read_access().get(&key).map_err(convert::error)
+    }
+
+    fn get_many(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let values = self.read_access().get_many(&keys).map_err(convert::error)?;
+        let bytes: usize = values.iter().flatten().map(Vec::len).sum();
+        if bytes > ANSWER_BYTES_MAX && values.len() > 1 {
+            return Err(too_much("get-many", bytes));
+        }
+        Ok(values)
+    }
+
+    fn contains(&self, key: Vec<u8>) -> Result<bool, Error> {
+        self.read_access().contains(&key).map_err(convert::error)
+    }
+
+    fn put(&self, key: Vec<u8>, value: Vec<u8>, durability: wit::Durability) -> Result<u64, Error> {
+        self.write_access().put(&key, &value, convert::durability(durability)).map_err(convert::error)
+    }
+
+    fn delete(&self, key: Vec<u8>, durability: wit::Durability) -> Result<u64, Error> {
+        self.write_access().delete(&key, convert::durability(durability)).map_err(convert::error)
+    }
+
+    fn write(&self, operations: Vec<wit::Operation>, durability: wit::Durability) -> Result<u64, Error> {
+        let batch = convert::batch(operations);
+        self.write_access().write(&batch, convert::durability(durability)).map_err(convert::error)
+    }
+
+    fn write_packed(&self, operations: Vec<u8>, durability: wit::Durability) -> Result<u64, Error> {
+        let batch = esker_engine::Batch::from_packed(operations).map_err(convert::error)?;
+        self.write_access().write(&batch, convert::durability(durability)).map_err(convert::error)
+    }
+
+    fn scan(&self, range: wit::KeyRange, options: wit::ScanOptions) -> Result<wit::Cursor, Error> {
+        let cursor = self.read_access().scan(convert::key_range(range), convert::scan_options(options));
+        cursor.map(Cursor::resource).map_err(convert::error)
+    }
+
+    fn read_key_range(&self, start: Vec<u8>, end: Vec<u8>, limit: u32) -> Result<Vec<Entry>, Error> {
+        let range = KeyRange { start: Some(start), end: Some(end) };
+        let options = ScanOptions { limit: Some(limit.into()), ..ScanOptions::default() };
+        let mut cursor = self.read_access().scan(range, options).map_err(convert::error)?;
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        while let Some((key, value)) = cursor.next().map_err(convert::error)? {
+            bytes += key.len() + value.len();
+            if bytes > ANSWER_BYTES_MAX && !entries.is_empty() {
+                return Err(too_much("read-key-range", bytes));
+            }
+            entries.push(Entry { key: key.to_vec(), value: value.to_vec() });
+        }
+        Ok(entries)
+    }
+
+    fn snapshot(&self) -> Result<wit::Snapshot, Error> {
+        let state = self.read_access().snapshot();
+        Ok(wit::Snapshot::new(Snapshot { db: Rc::downgrade(&self.db), state }))
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        self.write_access().sync().map_err(convert::error)
+    }
+
+    fn flush_deferred(&self) -> Result<(), Error> {
+        self.write_access().flush_deferred().map_err(convert::error)
+    }
+
+    fn stats(&self) -> Result<String, Error> {
+        let stats = self.read_access().stats();
+        Ok(with_directory_sync(stats.to_json(), self.fs.directory_sync()))
+    }
+
+    fn close(&self) -> Result<(), Error> {
+        self.write_access().close().map_err(convert::error)
+    }
+}
+
+/// A position in a scan.
+pub struct Cursor {
+    engine: RefCell<EngineCursor<WasiFs>>,
+    keys_only: bool,
+}
+
+impl Cursor {
+    fn resource(cursor: EngineCursor<WasiFs>) -> wit::Cursor {
+        wit::Cursor::new(Self { keys_only: cursor.keys_only(), engine: RefCell::new(cursor) })
+    }
+
+    /// Feeds the entries of one page to `take`.
+    fn page(&self, max_items: u32, max_bytes: u32, mut take: impl FnMut(&[u8], &[u8])) -> Result<(), Error> {
+        let mut cursor = self.engine.borrow_mut();
+        let max_bytes = (max_bytes as usize).min(ANSWER_BYTES_MAX);
+        let mut bytes = 0;
+        for _ in 0..max_items {
+            let Some((key, value)) = cursor.next().map_err(convert::error)? else { break };
+            take(key, value);
+            bytes += key.len() + value.len();
+            if bytes >= max_bytes {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl GuestCursor for Cursor {
+    fn next(&self, max_items: u32, max_bytes: u32) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::new();
+        self.page(max_items, max_bytes, |key, value| {
+            entries.push(Entry { key: key.to_vec(), value: value.to_vec() });
+        })?;
+        Ok(entries)
+    }
+
+    fn next_packed(&self, max_items: u32, max_bytes: u32) -> Result<Vec<u8>, Error> {
+        let mut packed = Vec::new();
+        self.page(max_items, max_bytes, |key, value| {
+            put_bytes(&mut packed, key);
+            if !self.keys_only {
+                put_bytes(&mut packed, value);
+            }
+        })?;
+        Ok(packed)
+    }
+}
+
+/// A pinned state of a store. It does not keep the store open: a store that was dropped is closed.
+pub struct Snapshot {
+    db: Weak<RefCell<WasiDb>>,
+    state: EngineSnapshot,
+}
+
+impl Snapshot {
+    fn db(&self) -> Result<Rc<RefCell<WasiDb>>, Error> {
+        self.db
+            .upgrade()
+            .ok_or_else(|| Error::Reopen("the snapshot's store was dropped: open it anew".into()))
+    }
+}
+
+impl GuestSnapshot for Snapshot {
+    fn sequence(&self) -> u64 {
+        self.state.sequence()
+    }
+
+    fn get(&self, key: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
+        self.db()?.borrow().get_at(&self.state, &key).map_err(convert::error)
+    }
+
+    fn scan(&self, range: wit::KeyRange, options: wit::ScanOptions) -> Result<wit::Cursor, Error> {
+        let db = self.db()?;
+        let cursor =
+            db.borrow().scan_at(&self.state, convert::key_range(range), convert::scan_options(options));
+        cursor.map(Cursor::resource).map_err(convert::error)
+    }
+}
+
+fn too_much(call: &str, bytes: usize) -> Error {
+    Error::InvalidArgument(format!(
+        "the answer to {call} has {bytes} bytes or more, and one answer carries at most {ANSWER_BYTES_MAX}: ask for \
+         less at a time, or scan"
+    ))
+}
+
+/// The engine's stats with one more member, which only the component knows: whether the host makes directory
+/// entries durable.
+fn with_directory_sync(stats: &str, directory_sync: DirectorySync) -> String {
+    let told = match directory_sync {
+        DirectorySync::Unknown => "null",
+        DirectorySync::Works => "true",
+        DirectorySync::Unsupported => "false",
+    };
+    let members = stats.strip_suffix('}').expect("the engine's stats are a JSON object");
+    let comma = if members.ends_with('{') { "" } else { "," };
+    format!("{members}{comma}\"directory_sync\":{told}}}")
+}

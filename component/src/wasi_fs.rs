@@ -1,0 +1,236 @@
+//! The engine's file system over `wasi:filesystem`: one directory descriptor, positional reads and writes.
+//!
+//! Only `descriptor.read` and `descriptor.write` touch file contents: they carry their own offset, need no
+//! stream, and in wasmtime run on the calling thread. A read returns at most what the host likes to give
+//! (wasmtime: 64 KiB) and a write may be short, so both go in loops.
+
+use crate::bindings::wasi::filesystem::types::{
+    Descriptor, DescriptorFlags, DescriptorType, ErrorCode, OpenFlags, PathFlags,
+};
+use esker_engine::env::{File, Fs};
+use esker_engine::{Error, ErrorKind, Result};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// How many bytes a copy moves at a time: as much as wasmtime gives in one read.
+const COPY_BYTES: usize = 65_536;
+
+/// A directory of the host, as the engine's [`Fs`].
+#[derive(Debug, Clone)]
+pub struct WasiFs {
+    directory: Rc<Descriptor>,
+    directory_sync: Rc<Cell<DirectorySync>>,
+}
+
+/// Whether the host makes directory entries durable. WASI does not promise it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirectorySync {
+    /// Nothing was tried yet.
+    Unknown,
+    /// The host synced the directory when it was last asked.
+    Works,
+    /// The host cannot sync a directory: whether a new file's name survives a power cut is up to it.
+    Unsupported,
+}
+
+impl WasiFs {
+    /// The file system whose files are the entries of `directory`.
+    pub fn new(directory: Descriptor) -> Self {
+        Self { directory: Rc::new(directory), directory_sync: Rc::new(Cell::new(DirectorySync::Unknown)) }
+    }
+
+    /// What is known about the durability of directory entries on this host.
+    pub fn directory_sync(&self) -> DirectorySync {
+        self.directory_sync.get()
+    }
+
+    fn copy(&self, from: &str, to: &str) -> Result<()> {
+        let source = self.open(from)?;
+        let mut target = self.create(to)?;
+        let mut buffer = vec![0; COPY_BYTES];
+        let mut offset = 0;
+        loop {
+            let count = source.read_at(offset, &mut buffer)?;
+            if count == 0 {
+                return target.sync();
+            }
+            target.append(&buffer[..count])?;
+            offset += count as u64;
+        }
+    }
+}
+
+impl Fs for WasiFs {
+    type File = WasiFile;
+
+    fn create(&self, name: &str) -> Result<WasiFile> {
+        let descriptor = self
+            .directory
+            .open_at(
+                PathFlags::empty(),
+                name,
+                OpenFlags::CREATE | OpenFlags::EXCLUSIVE,
+                DescriptorFlags::READ | DescriptorFlags::WRITE,
+            )
+            .map_err(|code| file_error("create", name, code))?;
+        Ok(WasiFile { descriptor, name: name.into(), appended: Some(0) })
+    }
+
+    fn open(&self, name: &str) -> Result<WasiFile> {
+        let descriptor = self
+            .directory
+            .open_at(PathFlags::empty(), name, OpenFlags::empty(), DescriptorFlags::READ)
+            .map_err(|code| file_error("open", name, code))?;
+        Ok(WasiFile { descriptor, name: name.into(), appended: None })
+    }
+
+    fn exists(&self, name: &str) -> Result<bool> {
+        match self.directory.stat_at(PathFlags::empty(), name) {
+            Ok(_) => Ok(true),
+            Err(ErrorCode::NoEntry) => Ok(false),
+            Err(code) => Err(file_error("look for", name, code)),
+        }
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.directory.unlink_file_at(name).map_err(|code| file_error("remove", name, code))
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        let failed = |code| file_error("list", "the directory", code);
+        let entries = self.directory.read_directory().map_err(failed)?;
+        let mut names = Vec::new();
+        while let Some(entry) = entries.read_directory_entry().map_err(failed)? {
+            if entry.type_ != DescriptorType::Directory {
+                names.push(entry.name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn link(&self, from: &str, to: &str) -> Result<()> {
+        match self.directory.link_at(PathFlags::empty(), from, &self.directory, to) {
+            Ok(()) => Ok(()),
+            Err(code) if lacks_hard_links(code) => self.copy(from, to),
+            Err(code) => Err(file_error("link", &format!("{from} to {to}"), code)),
+        }
+    }
+
+    fn sync_dir(&self) -> Result<()> {
+        match self.directory.sync() {
+            Ok(()) => {
+                self.directory_sync.set(DirectorySync::Works);
+                Ok(())
+            }
+            Err(code) if cannot_sync_directories(code) => {
+                self.directory_sync.set(DirectorySync::Unsupported);
+                Ok(())
+            }
+            Err(code) => Err(file_error("sync", "the directory", code)),
+        }
+    }
+}
+
+/// An open file of a [`WasiFs`].
+#[derive(Debug)]
+pub struct WasiFile {
+    descriptor: Descriptor,
+    name: Box<str>,
+    /// The length so far of a file that this handle created; `None` for one that was opened to be read.
+    appended: Option<u64>,
+}
+
+impl File for WasiFile {
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some(length) = &mut self.appended else {
+            return Err(Error::bug(format!("append to {}, which was opened for reading", self.name)));
+        };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let written =
+                self.descriptor.write(rest, *length).map_err(|code| file_error("write", &self.name, code))?;
+            if written == 0 || written > rest.len() as u64 {
+                return Err(Error::io(
+                    "write",
+                    &self.name,
+                    format!("the host says that it wrote {written} of {} bytes", rest.len()),
+                ));
+            }
+            *length += written;
+            rest = &rest[written as usize..];
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let rest = &mut buffer[filled..];
+            let (bytes, at_end) = self
+                .descriptor
+                .read(rest.len() as u64, offset + filled as u64)
+                .map_err(|code| file_error("read", &self.name, code))?;
+            let Some(target) = rest.get_mut(..bytes.len()) else {
+                return Err(Error::io(
+                    "read",
+                    &self.name,
+                    format!("the host gave {} bytes where {} were asked for", bytes.len(), rest.len()),
+                ));
+            };
+            target.copy_from_slice(&bytes);
+            filled += bytes.len();
+            if at_end || bytes.is_empty() {
+                break;
+            }
+        }
+        Ok(filled)
+    }
+
+    fn len(&self) -> Result<u64> {
+        match self.appended {
+            Some(length) => Ok(length),
+            None => Ok(self.descriptor.stat().map_err(|code| file_error("stat", &self.name, code))?.size),
+        }
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.descriptor.sync_data().map_err(|code| file_error("sync", &self.name, code))
+    }
+}
+
+/// Whether a file system that answers `code` to a link has no hard links here, so that a copy must do.
+fn lacks_hard_links(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::Unsupported | ErrorCode::NotPermitted | ErrorCode::CrossDevice | ErrorCode::TooManyLinks
+    )
+}
+
+/// Whether a host that answers `code` to a sync of a directory has no such thing.
+fn cannot_sync_directories(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::Unsupported | ErrorCode::BadDescriptor | ErrorCode::IsDirectory | ErrorCode::Invalid
+    )
+}
+
+/// The engine's error for what the host answered to `operation` on `file`.
+pub fn file_error(operation: &str, file: &str, code: ErrorCode) -> Error {
+    let (kind, cause) = match code {
+        ErrorCode::NoEntry => (ErrorKind::NotFound, "no such file"),
+        ErrorCode::Exist => (ErrorKind::AlreadyExists, "the file is there already"),
+        ErrorCode::InsufficientSpace => (ErrorKind::NoSpace, "no space is left on the device"),
+        ErrorCode::Quota => (ErrorKind::NoSpace, "the disk quota is used up"),
+        ErrorCode::ReadOnly => (ErrorKind::Io, "the file system is mounted read-only"),
+        ErrorCode::NotPermitted => {
+            (ErrorKind::Io, "the host does not permit it; is the directory given read-only?")
+        }
+        ErrorCode::Access => {
+            (ErrorKind::Io, "permission denied; the store's files must be readable and writable")
+        }
+        ErrorCode::FileTooLarge => (ErrorKind::Io, "the file would become larger than the host allows"),
+        ErrorCode::InsufficientMemory => (ErrorKind::Io, "the host is out of memory"),
+        code => return Error::io(operation, file, code.message()),
+    };
+    Error::new(kind, format!("{operation} {file}: {cause}"))
+}
