@@ -5,6 +5,21 @@ use anyhow::{Result, ensure};
 use crate::workspace::Workspace;
 use crate::{component, process, toolchain};
 
+/// What the host's crates are to cargo, in every command: all packages but the guest's, which is built for
+/// wasm, and this one, which is built in the `dev` profile (it runs at this moment).
+///
+/// Compiling wasmtime takes minutes. Which features its dependencies get depends on the packages that are
+/// chosen (the engine's cache switches on one of hashbrown's), so choosing the host alone here and all of
+/// them for the tests would compile it twice, like another profile would.
+pub const HOST_CRATES: [&str; 6] = [
+    "--release",
+    "--locked",
+    "--workspace",
+    "--exclude=esker-component",
+    "--exclude=xtask",
+    "--features=esker-tests/component",
+];
+
 /// What `build` can be told.
 #[derive(clap::Args)]
 pub struct Args {
@@ -25,7 +40,7 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 
 /// Builds the `esker` program around the component.
 pub fn host(workspace: &Workspace) -> Result<()> {
-    process::run(process::cargo(workspace).args(["build", "--release", "--package", "esker-host"]))?;
+    process::run(process::cargo(workspace).arg("build").args(HOST_CRATES).args(["--bin", "esker"]))?;
     let binary = workspace.binary();
     ensure!(binary.is_file(), "the host crate left no {}", binary.display());
     eprintln!("    {} is ready", workspace.shown(&binary));

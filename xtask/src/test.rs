@@ -1,9 +1,8 @@
 //! `cargo xtask test`: every check and every test, as continuous integration runs them.
 //!
-//! Everything that links wasmtime is built in one profile, `release`, and the crates are always
-//! chosen together: compiling wasmtime takes minutes, and another profile or another set of
-//! features would compile it once more. All steps run even if one fails, except that no test can
-//! run without the component. The last line counts the tests; a failed step that has no failed
+//! Everything that links wasmtime is built in one profile and with the crates always chosen together
+//! (`HOST_CRATES`), so that it is compiled once. All steps run even if one fails, except that no test
+//! can run without the component. The last line counts the tests; a failed step that has no failed
 //! tests of its own counts as one.
 
 use std::io::{BufRead, BufReader, Write};
@@ -11,21 +10,10 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::build::HOST_CRATES;
 use crate::toolchain::{self, TARGET, Toolchain};
 use crate::workspace::Workspace;
 use crate::{build, component, process, tidy};
-
-/// What the host's crates are to cargo: all packages but the guest's, which is built for wasm, and
-/// this one, which is built in the `dev` profile (it runs at this moment).
-const HOST_CRATES: [&str; 7] = [
-    "--release",
-    "--workspace",
-    "--exclude=esker-component",
-    "--exclude=xtask",
-    "--features=esker-tests/component",
-    "--locked",
-    "--quiet",
-];
 
 /// Runs everything; the count is the last thing printed, also when something failed.
 pub fn run(workspace: &Workspace) -> ExitCode {
@@ -47,14 +35,14 @@ pub fn run(workspace: &Workspace) -> ExitCode {
         });
     }
     report.step("run xtask's own tests", |counts| {
-        let arguments = ["test", "--quiet", "--locked", "--package=xtask"];
+        let arguments = ["test", "--locked", "--package=xtask"];
         counted(process::cargo(workspace).args(arguments), counts)
     });
     report.step("lint", |_| lint(workspace));
     report.step("lint the component", |_| lint_component(workspace, toolchain.as_ref()));
     report.step("build the documentation", |_| {
         let mut cargo = process::cargo(workspace);
-        cargo.args(["doc", "--no-deps"]).args(HOST_CRATES);
+        cargo.args(["doc", "--quiet", "--no-deps"]).args(HOST_CRATES);
         process::run(cargo.env("RUSTDOCFLAGS", "-Dwarnings"))
     });
     report.finish()
@@ -63,7 +51,7 @@ pub fn run(workspace: &Workspace) -> ExitCode {
 /// Clippy on the host's crates, in the profile of the tests, and on xtask in its own.
 fn lint(workspace: &Workspace) -> Result<()> {
     let mut cargo = process::cargo(workspace);
-    cargo.arg("clippy").args(HOST_CRATES).arg("--all-targets").args(["--", "-Dwarnings"]);
+    cargo.arg("clippy").args(HOST_CRATES).args(["--quiet", "--all-targets"]).args(["--", "-Dwarnings"]);
     process::run(&mut cargo)?;
     let mut cargo = process::cargo(workspace);
     cargo.args(["clippy", "--quiet", "--locked", "--package=xtask", "--all-targets"]);
