@@ -398,8 +398,10 @@ impl<F: Fs, C: Clock> Db<F, C> {
     fn install(&mut self, mut edit: VersionEdit, sealed: usize) -> Result<()> {
         edit.next_file = Some(self.state.next_file);
         let state = edit.apply(&self.state)?;
-        self.manifest
-            .append(&edit)
+        // After a failed sync of the directory nobody knows which names are durable: the handle is poisoned by it.
+        self.fs
+            .sync_dir()
+            .and_then(|()| self.manifest.append(&edit))
             .map_err(|error| self.poison("the manifest could not be written", error))?;
         for (level, number) in &edit.removed {
             let table = self.view.version.level(*level).iter().find(|table| table.number == *number);

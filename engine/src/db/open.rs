@@ -420,8 +420,6 @@ fn clean_up<F: Fs>(
             let _left_for_the_next_open = fs.remove(&FileName::Wal(segment).to_string());
         }
     }
-    // A removal that a crash undoes is done again by the next open.
-    let _not_needed = fs.sync_dir();
     segments
 }
 

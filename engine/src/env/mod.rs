@@ -60,7 +60,8 @@ pub trait Fs: std::fmt::Debug {
     /// Fails with `NotFound` or `AlreadyExists`. The new name is durable after [`Fs::sync_dir`].
     fn link(&self, from: &str, to: &str) -> Result<()>;
 
-    /// Makes all creations, links and removals so far durable.
+    /// Makes all creations, links and removals so far durable. After an error nothing is known about any of them,
+    /// and a later success says nothing about those before the error.
     fn sync_dir(&self) -> Result<()>;
 }
 
@@ -83,7 +84,8 @@ pub trait File: std::fmt::Debug {
         Ok(self.len()? == 0)
     }
 
-    /// Makes everything appended so far durable. After an error nothing is known about any of it.
+    /// Makes everything appended so far durable. After an error nothing is known about any of it, and a later
+    /// success says nothing about what came before the error: the system reports a failed write once.
     ///
     /// REQUIRES: the file was opened by [`Fs::create`].
     fn sync(&mut self) -> Result<()>;

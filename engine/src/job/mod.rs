@@ -50,7 +50,8 @@ pub enum Work {
 /// What a job has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobResult {
-    /// The change to the live tables. The files that it adds are durable.
+    /// The change to the live tables. The files that it adds are synced; their names are not, until whoever installs
+    /// the edit has synced the directory.
     pub edit: VersionEdit,
     /// Bytes of the tables that were read.
     pub bytes_read: u64,

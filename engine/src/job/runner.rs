@@ -188,7 +188,6 @@ impl<F: Fs> Runner<F> {
 
     fn finish(&mut self) -> Result<JobResult> {
         self.finish_table()?;
-        self.fs.sync_dir()?;
         let tables = std::mem::take(&mut self.finished);
         let bytes_written = tables.iter().map(|table| table.size).sum();
         let added = |level: usize| tables.into_iter().map(|table| (level, table)).collect();
