@@ -3,7 +3,6 @@
 use super::{State, TableMeta, Version};
 use crate::base::coding::{Decoder, put_bytes, put_varint};
 use crate::base::error::{Error, Result};
-use crate::base::key::is_internal_key;
 use std::sync::Arc;
 
 /// ON DISK: the directory's format version.
@@ -114,7 +113,7 @@ impl VersionEdit {
         }
         for (level, table) in &self.added {
             put_varint(&mut out, tag::ADDED);
-            put_bytes(&mut out, &encode_table(*level, table));
+            put_bytes(&mut out, &table.encode(*level));
         }
         out
     }
@@ -148,7 +147,10 @@ impl VersionEdit {
                 self.snapshot = true;
             }
             tag::REMOVED => self.removed.push(decode_removed(field).ok_or(EditError::Malformed)?),
-            tag::ADDED => self.added.push(decode_table(field).ok_or(EditError::Malformed)?),
+            tag::ADDED => {
+                let (level, table) = TableMeta::decode(field).ok_or(EditError::Malformed)?;
+                self.added.push((level, Arc::new(table)));
+            }
             unknown => return Err(EditError::Newer(format!("a field with tag {unknown}"))),
         }
         Ok(())
@@ -180,46 +182,6 @@ fn decode_removed(field: &[u8]) -> Option<(usize, u64)> {
     let mut decoder = Decoder::new(field);
     let removed = (decoder.varint32()? as usize, decoder.varint()?);
     decoder.is_empty().then_some(removed)
-}
-
-fn encode_table(level: usize, table: &TableMeta) -> Vec<u8> {
-    let mut out = Vec::new();
-    let numbers = [
-        level as u64,
-        table.number,
-        table.size,
-        table.entries,
-        table.tombstones,
-        table.blocks,
-        table.tombstone_blocks,
-        table.sequence_min,
-        table.sequence_max,
-    ];
-    for number in numbers {
-        put_varint(&mut out, number);
-    }
-    put_bytes(&mut out, &table.smallest);
-    put_bytes(&mut out, &table.largest);
-    out
-}
-
-fn decode_table(field: &[u8]) -> Option<(usize, Arc<TableMeta>)> {
-    let mut decoder = Decoder::new(field);
-    let level = decoder.varint32()? as usize;
-    let table = TableMeta {
-        number: decoder.varint()?,
-        size: decoder.varint()?,
-        entries: decoder.varint()?,
-        tombstones: decoder.varint()?,
-        blocks: decoder.varint()?,
-        tombstone_blocks: decoder.varint()?,
-        sequence_min: decoder.varint()?,
-        sequence_max: decoder.varint()?,
-        smallest: decoder.bytes()?.to_vec(),
-        largest: decoder.bytes()?.to_vec(),
-    };
-    let sound = decoder.is_empty() && is_internal_key(&table.smallest) && is_internal_key(&table.largest);
-    sound.then(|| (level, Arc::new(table)))
 }
 
 #[cfg(test)]

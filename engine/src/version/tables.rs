@@ -1,9 +1,10 @@
 //! The live tables, by level.
 
 use super::VersionEdit;
+use crate::base::coding::{Decoder, put_bytes, put_varint};
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
-use crate::base::key::{compare, user_key};
+use crate::base::key::{compare, is_internal_key, user_key};
 use crate::sstable::Properties;
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -51,6 +52,48 @@ impl TableMeta {
             smallest: properties.smallest,
             largest: properties.largest,
         }
+    }
+
+    /// The table and its level as bytes (docs/format.md, *Manifest*).
+    pub fn encode(&self, level: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        let numbers = [
+            level as u64,
+            self.number,
+            self.size,
+            self.entries,
+            self.tombstones,
+            self.blocks,
+            self.tombstone_blocks,
+            self.sequence_min,
+            self.sequence_max,
+        ];
+        for number in numbers {
+            put_varint(&mut out, number);
+        }
+        put_bytes(&mut out, &self.smallest);
+        put_bytes(&mut out, &self.largest);
+        out
+    }
+
+    /// The level and the table in these bytes.
+    pub fn decode(bytes: &[u8]) -> Option<(usize, Self)> {
+        let mut decoder = Decoder::new(bytes);
+        let level = decoder.varint32()? as usize;
+        let table = Self {
+            number: decoder.varint()?,
+            size: decoder.varint()?,
+            entries: decoder.varint()?,
+            tombstones: decoder.varint()?,
+            blocks: decoder.varint()?,
+            tombstone_blocks: decoder.varint()?,
+            sequence_min: decoder.varint()?,
+            sequence_max: decoder.varint()?,
+            smallest: decoder.bytes()?.to_vec(),
+            largest: decoder.bytes()?.to_vec(),
+        };
+        let sound = decoder.is_empty() && is_internal_key(&table.smallest) && is_internal_key(&table.largest);
+        sound.then_some((level, table))
     }
 
     /// The least user key.
