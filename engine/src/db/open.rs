@@ -129,18 +129,40 @@ fn look<F: Fs>(fs: &Arc<F>, listing: &Listing, options: &Options) -> Result<Load
             format!("{reason}; recovery mode absolute refuses even a torn end: nothing was changed");
         return Err(Error::corrupt(file.clone(), *offset, message));
     }
+    check_references(&loaded, state, listing)?;
+    Ok(loaded)
+}
+
+/// Checks that every file is there that the state refers to. The log's first segment is one of them: its name is
+/// durable before an edit names it, and it is removed only after a later one.
+fn check_references(loaded: &Loaded, state: &State, listing: &Listing) -> Result<()> {
+    let missing = |file: FileName| {
+        let manifest = FileName::Manifest(loaded.epoch);
+        match &loaded.torn {
+            // The edit that was torn off had been synced: it made the file obsolete.
+            Some((damaged, offset, reason)) => Error::corrupt(
+                damaged.clone(),
+                *offset,
+                format!("{reason}; {file}, to which the edits before refer, is missing: nothing was changed"),
+            ),
+            None => Error::corrupt(
+                file.to_string(),
+                0,
+                format!(
+                    "the file is missing though {manifest} refers to it, or the end of {manifest} is: nothing was changed"
+                ),
+            ),
+        }
+    };
     for (_, table) in state.version.tables() {
         if listing.tables.binary_search(&table.number).is_err() {
-            let name = FileName::Table(table.number).to_string();
-            let manifest = FileName::Manifest(loaded.epoch);
-            return Err(Error::corrupt(
-                name,
-                0,
-                format!("the table is missing though {manifest} refers to it"),
-            ));
+            return Err(missing(FileName::Table(table.number)));
         }
     }
-    Ok(loaded)
+    match listing.segments.binary_search(&state.log) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(missing(FileName::Wal(state.log))),
+    }
 }
 
 /// Checks that a directory without a manifest is one in which a store may be made.
