@@ -12,12 +12,6 @@ use crate::sandbox::{Sandbox, SandboxState};
 use std::path::Path;
 use wasmtime::component::ResourceAny;
 
-/// What may be in flight in a sandbox beside the memory that the store plans with.
-const MEMORY_MARGIN_BYTES: u64 = 64 << 20;
-
-/// The memory that a store plans with by default (wit/esker.wit).
-const MEMORY_BYTES: u64 = 256 << 20;
-
 type Wasm = wasmtime::Store<SandboxState>;
 type Answer<T> = wasmtime::Result<Result<T, kv_store::Error>>;
 
@@ -58,9 +52,7 @@ impl Instance {
     /// `Directory`, `Locked`, and whatever opening the store answers.
     pub fn open(runtime: &Runtime, dir: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let lock = DirLock::acquire(&dir, options.create_if_missing != Some(false))?;
-        let planned = options.memory_bytes.unwrap_or(MEMORY_BYTES);
-        let limit = options.memory_limit_bytes.unwrap_or(planned.saturating_add(MEMORY_MARGIN_BYTES));
-        let sandbox = Sandbox::new(dir).memory_limit_bytes(limit);
+        let sandbox = Sandbox::for_store(dir, options);
         match Self::open_in(runtime, &sandbox, options) {
             Ok(instance) => Ok(Self { lock: Some(lock), ..instance }),
             Err(error) => {

@@ -45,8 +45,9 @@ pub struct Options {
     /// off.
     pub tombstone_percent: Option<u32>,
 
-    /// The host's own: the most memory that the sandbox may take, in bytes. Default `memory_bytes` and a margin of
-    /// 64 MiB for what is in flight; a store that asks for more traps.
+    /// The host's own: the most memory that the sandbox may take, in bytes; a store that asks for more traps.
+    /// Default `memory_bytes` and 1,280 MiB, which only a store of values of many megabytes comes near: with
+    /// values of up to 100 kB a store keeps within `memory_bytes` and 64 MiB.
     pub memory_limit_bytes: Option<u64>,
     /// The host's own: whether a [`KvStore`](crate::KvStore) has a thread that hands deferred writes over in time
     /// and does flushes and compactions while nobody else uses the store. Default true. Without it somebody must

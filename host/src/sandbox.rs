@@ -1,8 +1,10 @@
 //! What an instance of the component is given: one directory, clocks, randomness, an amount of memory, and a place
 //! for the message of a panic. No network, no environment, no arguments, no other path.
 
+use crate::batch::limits;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::options::Options;
 use crate::runtime::Runtime;
 use std::path::{Path, PathBuf};
 use wasmtime::component::{HasData, Linker, ResourceTable};
@@ -15,8 +17,13 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
-/// The memory that a sandbox may take by default.
-const MEMORY_LIMIT_BYTES: u64 = 320 << 20;
+/// The memory that a store plans with by default (wit/esker.wit).
+const MEMORY_BYTES: u64 = 256 << 20;
+
+/// What may be in flight in a sandbox beside the memory that the store plans with: twenty of the largest values.
+/// Those were measured to take this much in the worst case, where they are written, read and compacted one upon the
+/// other. Values of up to 100 kB took less than 16 MiB.
+const MEMORY_MARGIN_BYTES: u64 = 20 * limits::VALUE_BYTES_MAX as u64;
 
 /// The longest panic message that is kept; what comes after is dropped.
 const MESSAGE_BYTES_MAX: usize = 16 << 10;
@@ -30,13 +37,17 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// A sandbox whose only files are those of the directory `dir`, to be read and written.
+    /// A sandbox whose only files are those of the directory `dir`, to be read and written, and whose memory suits a
+    /// store with default options.
     pub fn new(dir: impl AsRef<Path>) -> Self {
-        Self {
-            dir: dir.as_ref().to_path_buf(),
-            perms: FsPerms::ReadWrite,
-            memory_limit_bytes: MEMORY_LIMIT_BYTES,
-        }
+        Self::for_store(dir, &Options::default())
+    }
+
+    /// The same, but with the memory that a store with these options is given.
+    pub fn for_store(dir: impl AsRef<Path>, options: &Options) -> Self {
+        let planned = options.memory_bytes.unwrap_or(MEMORY_BYTES);
+        let limit = options.memory_limit_bytes.unwrap_or(planned.saturating_add(MEMORY_MARGIN_BYTES));
+        Self { dir: dir.as_ref().to_path_buf(), perms: FsPerms::ReadWrite, memory_limit_bytes: limit }
     }
 
     /// The same, but the files cannot be changed.

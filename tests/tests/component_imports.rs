@@ -1,0 +1,72 @@
+//! The shipped component asks its host for files, clocks, randomness and a place for panic messages; nothing else.
+//!
+//! A dependency that reaches for the environment, arguments or a network would add an import, and with it a demand
+//! on every host that runs the store.
+#![cfg(feature = "component")]
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use wasmparser::{Parser, Payload};
+
+/// What may be imported, without the version.
+const ALLOWED: [&str; 9] = [
+    // The types that the component's own exports share; it holds no function.
+    "esker:kv/types",
+    "wasi:cli/stderr",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:io/error",
+    "wasi:io/streams",
+    "wasi:random/random",
+];
+
+fn component() -> Vec<u8> {
+    let path = std::env::var_os("ESKER_COMPONENT").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/esker.wasm"),
+        PathBuf::from,
+    );
+    std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask build`", path.display()))
+}
+
+/// The names that a component imports or exports, by the outermost sections only.
+fn names(component: &[u8]) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut imports, mut exports) = (BTreeSet::new(), BTreeSet::new());
+    let mut depth = 0;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.expect("the component is well formed") {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                imports.extend(section.into_iter().map(|import| import.expect("sound").name.name.to_owned()));
+            }
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                exports.extend(section.into_iter().map(|export| export.expect("sound").name.name.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    (imports, exports)
+}
+
+#[test]
+fn the_component_imports_nothing_but_files_clocks_and_a_place_for_its_panics() {
+    let (imports, _) = names(&component());
+    let interface = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
+    let foreign: Vec<_> =
+        imports.iter().filter(|name| !ALLOWED.contains(&interface(name).as_str())).collect();
+    assert!(foreign.is_empty(), "imports beyond what a store may ask for: {foreign:?}");
+    assert!(
+        imports.iter().any(|name| interface(name) == "wasi:filesystem/types"),
+        "it lives on files: {imports:?}"
+    );
+}
+
+#[test]
+fn the_component_exports_the_contract() {
+    let (_, exports) = names(&component());
+    let contract = ["esker:kv/kv-store@0.1.0", "esker:kv/maintenance@0.1.0"].map(String::from);
+    assert_eq!(exports, BTreeSet::from(contract));
+}
