@@ -36,3 +36,4 @@ pub use base::error::{Corruption, Error, ErrorKind, Result};
 pub use base::options::{Compression, Durability, Options, RecoveryMode};
 pub use base::range::{KeyRange, ScanOptions};
 pub use db::{Cursor, Db, Pressure, Progress, RecoveryReport, Snapshot, Stats, Verification};
+pub use job::{Job, JobResult};

@@ -9,6 +9,8 @@
 use super::{Plan, Reason};
 use crate::base::options::Options;
 use crate::version::{LEVELS, TableMeta, Version};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Each level is so many times as large as the one above.
@@ -37,21 +39,21 @@ impl Levelled {
         }
     }
 
-    /// What to compact next, if anything. Entries up to sequence number `visible_to_all` are seen alike by every
-    /// reader: tombstones newer than that cannot be dropped yet.
-    pub fn pick(&self, version: &Version, visible_to_all: u64) -> Option<Plan> {
-        let fullest = (0..LEVELS - 1)
-            .map(|level| (self.score(version, level), level))
+    /// What to compact next, if anything, beside the jobs that have the `busy` tables. Entries up to sequence number
+    /// `visible_to_all` are seen alike by every reader: tombstones newer than that cannot be dropped yet.
+    pub fn pick(&self, version: &Version, visible_to_all: u64, busy: &BTreeSet<u64>) -> Option<Plan> {
+        let mut full: Vec<(f64, usize)> = (0..LEVELS - 1)
+            .map(|level| (self.score(version, level, busy), level))
             .filter(|&(score, _)| score >= 1.0)
-            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
-        match fullest {
-            Some((_, 0)) => Some(level0_plan(version, Reason::Level0)),
-            Some((_, level)) => {
-                let table = least_overlapping(version, level)?;
-                Some(plan_for(version, level, table, level + 1, Reason::Size))
-            }
-            None => self.pick_tombstones(version, visible_to_all),
-        }
+            .collect();
+        full.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let plan = |level| match level {
+            0 => Some(level0_plan(version, Reason::Level0)).filter(|plan| plan.is_free(busy)),
+            level => self.least_overlapping(version, level, busy),
+        };
+        full.into_iter()
+            .find_map(|(_, level)| plan(level))
+            .or_else(|| self.pick_tombstones(version, visible_to_all, busy))
     }
 
     /// The plan that merges the whole store into its deepest level, or into a deeper one where it is too large for
@@ -70,11 +72,13 @@ impl Levelled {
         Some(Plan { reason: Reason::Manual, inputs, output_level })
     }
 
-    fn score(&self, version: &Version, level: usize) -> f64 {
+    /// How full a level is, without the tables that are on their way out of it.
+    fn score(&self, version: &Version, level: usize, busy: &BTreeSet<u64>) -> f64 {
         if level == 0 {
             return version.level(0).len() as f64 / f64::from(self.level0_trigger);
         }
-        version.level_bytes(level) as f64 / self.level_bytes_max(level) as f64
+        let staying = version.level(level).iter().filter(|table| !busy.contains(&table.number));
+        staying.map(|table| table.size).sum::<u64>() as f64 / self.level_bytes_max(level) as f64
     }
 
     /// The size at which a level is full.
@@ -82,7 +86,7 @@ impl Levelled {
         (1..level).fold(self.level1_bytes, |bytes, _| bytes.saturating_mul(LEVEL_RATIO))
     }
 
-    fn pick_tombstones(&self, version: &Version, visible_to_all: u64) -> Option<Plan> {
+    fn pick_tombstones(&self, version: &Version, visible_to_all: u64, busy: &BTreeSet<u64>) -> Option<Plan> {
         if self.tombstone_percent == 0 {
             return None;
         }
@@ -91,12 +95,27 @@ impl Levelled {
             let dense = table.tombstone_blocks * 100 >= table.blocks * u64::from(self.tombstone_percent);
             table.tombstones >= TOMBSTONES_MIN && (share || dense) && table.sequence_max <= visible_to_all
         };
-        let (level, table) = version
-            .tables()
-            .filter(|(level, table)| *level > 0 && many(table))
-            .max_by_key(|(level, table)| (table.tombstones * 100 / table.entries.max(1), *level))?;
-        let output_level = if level == version.deepest() { level } else { level + 1 };
-        Some(plan_for(version, level, Arc::clone(table), output_level, Reason::Tombstones))
+        let mut candidates: Vec<_> =
+            version.tables().filter(|(level, table)| *level > 0 && many(table)).collect();
+        candidates
+            .sort_by_key(|(level, table)| Reverse((table.tombstones * 100 / table.entries.max(1), *level)));
+        candidates.into_iter().find_map(|(level, table)| {
+            let output_level = if level == version.deepest() { level } else { level + 1 };
+            let plan = plan_for(version, level, Arc::clone(table), output_level, Reason::Tombstones);
+            Some(plan).filter(|plan| plan.is_free(busy))
+        })
+    }
+
+    /// The plan for the table of a level that overlaps the next level least, in proportion to its size; the first of
+    /// several.
+    fn least_overlapping(&self, version: &Version, level: usize, busy: &BTreeSet<u64>) -> Option<Plan> {
+        let plans = version.level(level).iter().map(|table| {
+            let plan = plan_for(version, level, Arc::clone(table), level + 1, Reason::Size);
+            let overlap = plan.bytes() - table.size;
+            (overlap.saturating_mul(1000) / table.size.max(1), plan)
+        });
+        let free = plans.filter(|(_, plan)| plan.is_free(busy));
+        free.min_by_key(|(overlap, _)| *overlap).map(|(_, plan)| plan)
     }
 }
 
@@ -142,19 +161,6 @@ fn plan_for(
     Plan { reason, inputs, output_level }
 }
 
-/// The table of a level that overlaps the next level least, in proportion to its size; the first of several.
-fn least_overlapping(version: &Version, level: usize) -> Option<Arc<TableMeta>> {
-    let overlap = |table: &TableMeta| -> u64 {
-        let below = version.level(level + 1).iter();
-        below
-            .filter(|other| other.overlaps(table.first_key(), table.last_key()))
-            .map(|other| other.size)
-            .sum()
-    };
-    let per_mille = |table: &Arc<TableMeta>| overlap(table).saturating_mul(1000) / table.size.max(1);
-    version.level(level).iter().min_by_key(|table| per_mille(table)).cloned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +183,7 @@ mod tests {
         let mut levelled = Levelled { level0_trigger: 4, level1_bytes: 100, tombstone_percent: 30 };
         let mut edit = VersionEdit::default();
         let mut visible_to_all = u64::MAX;
+        let mut busy = BTreeSet::new();
         let mut output = String::new();
         for line in text.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -196,6 +203,9 @@ mod tests {
                         }
                     }
                 }
+                ["busy", numbers @ ..] => {
+                    busy.extend(numbers.iter().map(|number| number.parse::<u64>().expect("a number")))
+                }
                 [level, number, span, size, more @ ..] if level.starts_with('L') => {
                     let level = level[1..].parse().expect("a level");
                     edit.added.push((level, Arc::new(parse_table(number, span, size, more))));
@@ -203,7 +213,7 @@ mod tests {
                 [command] => {
                     let version = Version::default().apply(&edit).expect("the drawing is sound");
                     let plan = match *command {
-                        "pick" => levelled.pick(&version, visible_to_all),
+                        "pick" => levelled.pick(&version, visible_to_all, &busy),
                         "pick-all" => levelled.pick_all(&version),
                         other => panic!("unknown command {other}"),
                     };

@@ -1,6 +1,7 @@
 //! What a picker wants done.
 
 use crate::version::{LEVELS, TableMeta, Version, VersionEdit};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Why tables are merged.
@@ -17,6 +18,13 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The reason with this number.
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Level0, Self::Size, Self::Tombstones, Self::Manual]
+            .into_iter()
+            .find(|reason| *reason as u8 == byte)
+    }
+
     /// Its name in statistics.
     pub fn name(self) -> &'static str {
         match self {
@@ -50,6 +58,11 @@ impl Plan {
         let first = self.inputs.iter().map(|(_, table)| table.first_key()).min().unwrap_or_default();
         let last = self.inputs.iter().map(|(_, table)| table.last_key()).max().unwrap_or_default();
         (first, last)
+    }
+
+    /// Whether no other job has one of the inputs.
+    pub fn is_free(&self, busy: &BTreeSet<u64>) -> bool {
+        self.inputs.iter().all(|(_, table)| !busy.contains(&table.number))
     }
 
     /// Whether the plan only moves one table a level down: nothing there overlaps it, and no tombstone wants

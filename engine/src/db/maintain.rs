@@ -1,8 +1,9 @@
-//! Flushes and compactions, in slices.
+//! Flushes and compactions: what is due, who does it, and what becomes of the result.
 //!
-//! A sealed memtable is flushed to a table of level 0; full levels are compacted into the next. Both are jobs, and
-//! a job runs in slices: a write does a little of what is pending, in proportion to what it wrote, so that
-//! maintenance keeps pace and no write waits long. [`Db::maintain`] does more of it while the store is idle.
+//! A sealed memtable is flushed to a table of level 0; full levels are compacted into the next. Both are jobs. By
+//! default the store does its own, in slices: a write does a little of what is pending, in proportion to what it wrote,
+//! so that maintenance keeps pace and no write waits long; [`Db::maintain`] does more of it while the store is idle.
+//! Whoever has workers takes jobs away ([`Db::take_job`]) and brings back results ([`Db::finish_job`]).
 //!
 //! A job that fails is given up and begun again later: its inputs are still there. Only a failure to write the
 //! manifest, after which nobody knows what it holds, makes the handle useless.
@@ -11,11 +12,11 @@ use super::Db;
 use super::view::View;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::file_name::FileName;
-use crate::compaction::{Plan, pending_bytes};
-use crate::env::{Clock, Fs};
+use crate::compaction::{Plan, Reason, pending_bytes};
+use crate::env::{Clock, File, Fs};
 use crate::job::{Job, JobResult, Runner, Work};
 use crate::version::VersionEdit;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// So many sealed memtables may wait; a write that would seal one more waits for a flush.
@@ -55,8 +56,15 @@ pub struct Progress {
 /// What is under way and what waits.
 #[derive(Debug)]
 pub(super) struct Maintenance<F: Fs> {
-    flush: Option<Runner<F>>,
-    compaction: Option<Runner<F>>,
+    // Jobs under way: at most one flush and one compaction here, any number with workers.
+    own_flush: Option<Runner<F>>,
+    own_compaction: Option<Runner<F>>,
+    /// By their ids.
+    taken: BTreeMap<u64, Job>,
+    /// Whether workers take jobs: writes then do none of the work.
+    helped: bool,
+
+    // What is due.
     /// What each sealed memtable covers, oldest first: its last sequence number, and the first log segment after it.
     covers: VecDeque<(u64, u64)>,
     /// Whether the picker may find something: the version or the snapshots have changed since it found nothing.
@@ -65,8 +73,9 @@ pub(super) struct Maintenance<F: Fs> {
     oldest_snapshot: Option<u64>,
     /// About what compaction has to move.
     pending_bytes: u64,
-    /// Whether somebody has asked for the whole store to be merged.
     merge_all: MergeAll,
+
+    // Pace.
     /// Bytes of maintenance that writes owe.
     debt: u64,
     /// How many bytes must be written before a failed job is tried again.
@@ -75,19 +84,22 @@ pub(super) struct Maintenance<F: Fs> {
     pub failure: Option<Error>,
 }
 
-/// How far a merge of the whole store has come.
+/// How far a merge of the whole store has come, which somebody has asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MergeAll {
     No,
     Wanted,
-    Running,
+    /// The job with this id does it.
+    Running(u64),
 }
 
 impl<F: Fs> Maintenance<F> {
     pub fn new() -> Self {
         Self {
-            flush: None,
-            compaction: None,
+            own_flush: None,
+            own_compaction: None,
+            taken: BTreeMap::new(),
+            helped: false,
             covers: VecDeque::new(),
             maybe_due: true,
             oldest_snapshot: None,
@@ -106,13 +118,32 @@ impl<F: Fs> Maintenance<F> {
     }
 
     /// A memtable was sealed whose last sequence number is `last`; the log goes on at segment `log`.
-    pub fn sealed(&mut self, last: u64, log: u64) {
+    pub fn memtable_sealed(&mut self, last: u64, log: u64) {
         self.covers.push_back((last, log));
+    }
+
+    /// The number of jobs that workers have.
+    pub fn jobs_taken(&self) -> u64 {
+        self.taken.len() as u64
+    }
+
+    fn flush_taken(&self) -> bool {
+        self.taken.values().any(Job::is_flush)
+    }
+
+    /// The tables that compactions under way read.
+    fn busy(&self) -> BTreeSet<u64> {
+        let jobs = self.taken.values().chain(self.own_compaction.as_ref().map(Runner::job));
+        let plans = jobs.filter_map(|job| match &job.work {
+            Work::Compact { plan, .. } => Some(plan),
+            Work::Flush { .. } => None,
+        });
+        plans.flat_map(|plan| plan.inputs.iter().map(|(_, table)| table.number)).collect()
     }
 }
 
 impl<F: Fs, C: Clock> Db<F, C> {
-    /// Does pending flush and compaction work in a slice of about `budget_bytes`.
+    /// Does pending flush and compaction work in a slice of about `budget_bytes`, but for jobs that workers have.
     ///
     /// # Errors
     ///
@@ -156,7 +187,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     ///
     /// # Errors
     ///
-    /// Those of the files. Nothing is lost by them: the log has the data.
+    /// `Busy` where a worker has the flush; and those of the files. Nothing is lost by them: the log has the data.
     pub fn flush(&mut self) -> Result<()> {
         self.check_writable()?;
         if self.view.active.entries() > 0 {
@@ -180,10 +211,78 @@ impl<F: Fs, C: Clock> Db<F, C> {
         }
     }
 
+    /// Whether workers take jobs. While they do, writes do no maintenance of their own; one that would have to wait
+    /// for a job that a worker has is refused as `Busy`.
+    pub fn set_helped(&mut self, helped: bool) {
+        self.maintenance.helped = helped;
+    }
+
+    /// Gives away the most urgent job that nobody has, for [`crate::job::run`] to run wherever the files are. It
+    /// comes back by [`Db::finish_job`] or [`Db::abandon_job`]. `None` where there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// `Reopen` where the handle writes no more.
+    pub fn take_job(&mut self) -> Result<Option<Job>> {
+        self.check_writable()?;
+        if self.maintenance.retry_after > 0 {
+            return Ok(None);
+        }
+        let job = match self.flush_job() {
+            Some(job) => Some(job),
+            None if self.maintenance.own_compaction.is_some() => None,
+            None => self.compaction_job()?,
+        };
+        if let Some(job) = &job {
+            self.maintenance.taken.insert(job.id(), job.clone());
+        }
+        Ok(job)
+    }
+
+    /// Installs the result of a job that was taken.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` where no such job is out or the result is not its own; `Corrupt` where a table that it names
+    /// is missing or has another length: the job is then given up and will be begun again; and those of the manifest.
+    pub fn finish_job(&mut self, result: &JobResult) -> Result<()> {
+        self.check_writable()?;
+        let Some(job) = self.maintenance.taken.remove(&result.id) else {
+            return Err(Error::invalid(format!("no job {} is out: it was finished or abandoned", result.id)));
+        };
+        let installed = self.check_tables(result).and_then(|()| self.install_result(&job, result));
+        if let Err(error) = installed {
+            self.remove_outputs(&job);
+            return Err(self.fail(None, error));
+        }
+        Ok(())
+    }
+
+    /// Gives up a job that was taken: its worker has failed with `reason`, or is gone. It will be begun again, after
+    /// some more writes where it has failed. Files that the worker has left or still writes are orphans.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` where no such job is out.
+    pub fn abandon_job(&mut self, id: u64, reason: Option<Error>) -> Result<()> {
+        let Some(job) = self.maintenance.taken.remove(&id) else {
+            return Err(Error::invalid(format!("no job {id} is out: it was finished or abandoned")));
+        };
+        if self.maintenance.merge_all == MergeAll::Running(id) {
+            self.maintenance.merge_all = MergeAll::No;
+        }
+        self.remove_outputs(&job);
+        self.maintenance.maybe_due = true;
+        if let Some(reason) = reason {
+            self.fail(None, reason);
+        }
+        Ok(())
+    }
+
     /// What a write of `bytes` owes to maintenance. A failure is remembered, not returned: the write itself is done.
     pub(super) fn pace(&mut self, bytes: u64) {
         self.maintenance.retry_after = self.maintenance.retry_after.saturating_sub(bytes);
-        if self.maintenance.retry_after > 0 || !self.has_work() {
+        if self.maintenance.retry_after > 0 || self.maintenance.helped || !self.has_work() {
             return;
         }
         self.maintenance.debt += bytes.saturating_mul(self.pace_ratio());
@@ -205,9 +304,10 @@ impl<F: Fs, C: Clock> Db<F, C> {
 
     fn has_work(&self) -> bool {
         let due = self.maintenance.maybe_due
-            || self.maintenance.merge_all != MergeAll::No
+            || self.maintenance.merge_all == MergeAll::Wanted
             || self.maintenance.oldest_snapshot != self.snapshots.oldest();
-        due || self.maintenance.compaction.is_some() || !self.view.sealed.is_empty()
+        let flush = !self.view.sealed.is_empty() && !self.maintenance.flush_taken();
+        due || flush || self.maintenance.own_compaction.is_some()
     }
 
     fn must_flush(&self) -> bool {
@@ -229,7 +329,11 @@ impl<F: Fs, C: Clock> Db<F, C> {
         }
         if self.must_compact() {
             let start = self.clock.now_micros();
-            while self.must_compact() && self.compaction_slice(WAIT_SLICE_BYTES)?.is_some() {}
+            while self.must_compact() {
+                if self.compaction_slice(WAIT_SLICE_BYTES)?.is_none() {
+                    return Err(busy("level 0 is full, and a worker compacts it"));
+                }
+            }
             self.counters.stall_level0.record(self.clock.now_micros() - start);
         }
         Ok(())
@@ -249,7 +353,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
 
     /// One slice of the most urgent work; `None` where there is none.
     fn slice(&mut self, budget: u64) -> Result<Option<u64>> {
-        if self.view.sealed.is_empty() {
+        if self.view.sealed.is_empty() || self.maintenance.flush_taken() {
             self.compaction_slice(budget)
         } else {
             self.flush_slice(budget).map(Some)
@@ -260,6 +364,9 @@ impl<F: Fs, C: Clock> Db<F, C> {
     fn fail(&mut self, runner: Option<Runner<F>>, error: Error) -> Error {
         let error = self.explain(error);
         if let Some(runner) = runner {
+            if self.maintenance.merge_all == MergeAll::Running(runner.job().id()) {
+                self.maintenance.merge_all = MergeAll::No;
+            }
             runner.abandon();
         }
         if *error.kind() == ErrorKind::NoSpace {
@@ -267,27 +374,26 @@ impl<F: Fs, C: Clock> Db<F, C> {
             self.remove_obsolete();
         }
         self.maintenance.failure = Some(error.clone());
-        if self.maintenance.merge_all == MergeAll::Running {
-            self.maintenance.merge_all = MergeAll::No;
-        }
         self.maintenance.retry_after = RETRY_BYTES.min(self.options.memtable_bytes() / 4);
         error
     }
 
     fn flush_slice(&mut self, budget: u64) -> Result<u64> {
-        let mut runner = match self.maintenance.flush.take() {
+        let mut runner = match self.maintenance.own_flush.take() {
             Some(runner) => runner,
-            None => self.start_flush()?,
+            None => {
+                let job =
+                    self.flush_job().ok_or_else(|| busy("a worker flushes the memtable that is next"))?;
+                let memtable =
+                    self.view.sealed.last().ok_or_else(|| Error::bug("a flush without a sealed memtable"))?;
+                Runner::flush(Arc::clone(&self.fs), job, memtable)
+            }
         };
         match runner.step(budget) {
             Ok(step) => {
                 match step.result {
-                    Some(result) => {
-                        // The runner refers to the tables that can be removed now.
-                        drop(runner);
-                        self.finish_flush(result)?;
-                    }
-                    None => self.maintenance.flush = Some(runner),
+                    Some(result) => self.finish_own(runner, &result)?,
+                    None => self.maintenance.own_flush = Some(runner),
                 }
                 Ok(step.bytes)
             }
@@ -295,45 +401,20 @@ impl<F: Fs, C: Clock> Db<F, C> {
         }
     }
 
-    fn start_flush(&mut self) -> Result<Runner<F>> {
-        let (Some(memtable), Some(&(flushed, log))) =
-            (self.view.sealed.last().cloned(), self.maintenance.covers.front())
-        else {
-            return Err(Error::bug("a flush without a sealed memtable"));
-        };
-        let job = self.job(Work::Flush { flushed, log }, 1);
-        Ok(Runner::flush(Arc::clone(&self.fs), job, &memtable))
-    }
-
-    fn finish_flush(&mut self, result: JobResult) -> Result<()> {
-        let sealed = self.view.sealed.len() - 1;
-        let (flushed, log) = (result.edit.flushed, result.edit.log);
-        self.counters.flushes.record(result.bytes_read, result.bytes_written);
-        self.install(result.edit, sealed)?;
-        self.maintenance.covers.pop_front();
-        self.durable_sequence = self.durable_sequence.max(flushed.unwrap_or(0));
-        self.wal.forget_below(log.unwrap_or(0));
-        self.remove_segments();
-        Ok(())
-    }
-
     fn compaction_slice(&mut self, budget: u64) -> Result<Option<u64>> {
-        if self.maintenance.compaction.is_none() && !self.start_compaction()? {
-            return Ok(None);
-        }
-        let Some(mut runner) = self.maintenance.compaction.take() else {
-            // A table was moved without being read.
-            return Ok(Some(0));
+        let mut runner = match self.maintenance.own_compaction.take() {
+            Some(runner) => runner,
+            None => match self.compaction_job()? {
+                Some(job) => Runner::compact(Arc::clone(&self.fs), job, &self.tables)
+                    .map_err(|error| self.fail(None, error))?,
+                None => return Ok(None),
+            },
         };
         match runner.step(budget) {
             Ok(step) => {
                 match step.result {
-                    Some(result) => {
-                        // The runner refers to the tables that can be removed now.
-                        drop(runner);
-                        self.finish_compaction(result)?;
-                    }
-                    None => self.maintenance.compaction = Some(runner),
+                    Some(result) => self.finish_own(runner, &result)?,
+                    None => self.maintenance.own_compaction = Some(runner),
                 }
                 Ok(Some(step.bytes))
             }
@@ -341,47 +422,67 @@ impl<F: Fs, C: Clock> Db<F, C> {
         }
     }
 
-    /// Starts the next compaction, or does it at once where it only moves a table. False where none is due.
-    fn start_compaction(&mut self) -> Result<bool> {
-        let oldest = self.snapshots.oldest();
-        let Some(plan) = self.pick(oldest) else {
-            self.maintenance.maybe_due = false;
-            self.maintenance.oldest_snapshot = oldest;
-            return Ok(false);
-        };
-        if plan.is_trivial_move() {
-            self.counters.moves.add(1);
-            self.install(plan.move_edit(), self.view.sealed.len())?;
-            return Ok(true);
+    fn finish_own(&mut self, runner: Runner<F>, result: &JobResult) -> Result<()> {
+        let job = runner.job().clone();
+        // The runner has the inputs open, which can be removed once the result is installed.
+        drop(runner);
+        self.install_result(&job, result)
+    }
+
+    /// The flush of the oldest sealed memtable, unless somebody has it: memtables are flushed in their order.
+    fn flush_job(&mut self) -> Option<Job> {
+        if self.view.sealed.is_empty()
+            || self.maintenance.own_flush.is_some()
+            || self.maintenance.flush_taken()
+        {
+            return None;
         }
-        let outputs = 2 * (plan.bytes() / self.options.table_bytes.max(1)) + 8;
-        let deeper = plan.deeper(&self.view.version);
-        let job = self.job(Work::Compact { plan, deeper }, outputs);
-        match Runner::compact(Arc::clone(&self.fs), job, &self.tables) {
-            Ok(runner) => {
-                self.maintenance.compaction = Some(runner);
-                Ok(true)
+        let &(flushed, log) = self.maintenance.covers.front()?;
+        let covered = |segment: &u64| (self.state.log..log).contains(segment);
+        let segments = self.segments.iter().copied().filter(covered).collect();
+        Some(self.job(Work::Flush { segments, after: self.state.flushed, flushed, log }, 1))
+    }
+
+    /// The next compaction, if one is due. One that only moves a table is done at once.
+    fn compaction_job(&mut self) -> Result<Option<Job>> {
+        loop {
+            let oldest = self.snapshots.oldest();
+            let Some(plan) = self.pick(oldest) else {
+                self.maintenance.maybe_due = false;
+                self.maintenance.oldest_snapshot = oldest;
+                return Ok(None);
+            };
+            if plan.is_trivial_move() {
+                self.counters.moves.add(1);
+                self.install(plan.move_edit(), self.view.sealed.len())?;
+                continue;
             }
-            Err(error) => Err(self.fail(None, error)),
+            let outputs = 2 * (plan.bytes() / self.options.table_bytes.max(1)) + 8;
+            let deeper = plan.deeper(&self.view.version);
+            let manual = self.maintenance.merge_all == MergeAll::Wanted && plan.reason == Reason::Manual;
+            let job = self.job(Work::Compact { plan, deeper }, outputs);
+            if manual {
+                self.maintenance.merge_all = MergeAll::Running(job.id());
+            }
+            return Ok(Some(job));
         }
     }
 
     fn pick(&mut self, oldest_snapshot: Option<u64>) -> Option<Plan> {
         let version = &self.view.version;
-        if self.maintenance.merge_all == MergeAll::Wanted
-            && let Some(plan) = self.levelled.pick_all(version)
-        {
-            self.maintenance.merge_all = MergeAll::Running;
-            return Some(plan);
+        let busy = self.maintenance.busy();
+        if self.maintenance.merge_all == MergeAll::Wanted {
+            if !busy.is_empty() {
+                // It begins when what is under way has ended.
+                return None;
+            }
+            let plan = self.levelled.pick_all(version);
+            if plan.is_some() {
+                return plan;
+            }
+            self.maintenance.merge_all = MergeAll::No;
         }
-        self.maintenance.merge_all = MergeAll::No;
-        self.levelled.pick(version, oldest_snapshot.unwrap_or(u64::MAX))
-    }
-
-    fn finish_compaction(&mut self, result: JobResult) -> Result<()> {
-        self.counters.compactions.record(result.bytes_read, result.bytes_written);
-        self.counters.entries_dropped.add(result.entries_dropped);
-        self.install(result.edit, self.view.sealed.len())
+        self.levelled.pick(version, oldest_snapshot.unwrap_or(u64::MAX), &busy)
     }
 
     fn job(&mut self, work: Work, outputs: u64) -> Job {
@@ -391,6 +492,50 @@ impl<F: Fs, C: Clock> Db<F, C> {
             outputs: (0..outputs).map(|_| self.new_file_number()).collect(),
             table_bytes: self.options.table_bytes,
             options: self.table_options,
+        }
+    }
+
+    /// Checks that the tables of a worker's result are there, whole.
+    fn check_tables(&self, result: &JobResult) -> Result<()> {
+        for table in &result.tables {
+            let name = FileName::Table(table.number).to_string();
+            let length = self.fs.open(&name)?.len()?;
+            if length != table.size {
+                let message = format!("a worker's table has {length} bytes, its result says {}", table.size);
+                return Err(Error::corrupt(name, 0, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_outputs(&self, job: &Job) {
+        for &number in &job.outputs {
+            let _not_written_or_an_orphan = self.fs.remove(&FileName::Table(number).to_string());
+        }
+    }
+
+    /// Makes a job's result part of the store.
+    fn install_result(&mut self, job: &Job, result: &JobResult) -> Result<()> {
+        let edit = job.edit(result)?;
+        let (flushed, log) = (edit.flushed, edit.log);
+        if self.maintenance.merge_all == MergeAll::Running(job.id()) {
+            self.maintenance.merge_all = MergeAll::No;
+        }
+        self.counters.entries_dropped.add(result.entries_dropped);
+        match &job.work {
+            Work::Compact { .. } => {
+                self.counters.compactions.record(job.bytes(), result.bytes());
+                self.install(edit, self.view.sealed.len())
+            }
+            Work::Flush { .. } => {
+                self.counters.flushes.record(0, result.bytes());
+                self.install(edit, self.view.sealed.len().saturating_sub(1))?;
+                self.maintenance.covers.pop_front();
+                self.durable_sequence = self.durable_sequence.max(flushed.unwrap_or(0));
+                self.wal.forget_below(log.unwrap_or(0));
+                self.remove_segments();
+                Ok(())
+            }
         }
     }
 
@@ -423,7 +568,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         Ok(())
     }
 
-    /// Removes tables that are no longer live and that no cursor reads.
+    /// Removes tables that are no longer live and that neither a cursor nor a job reads.
     pub(super) fn remove_obsolete(&mut self) {
         let (fs, tables) = (&self.fs, &self.tables);
         self.obsolete.retain(|table| {
@@ -446,4 +591,11 @@ impl<F: Fs, C: Clock> Db<F, C> {
             }
         }
     }
+}
+
+fn busy(why: &str) -> Error {
+    Error::new(
+        ErrorKind::Busy,
+        format!("writes wait for maintenance: {why}; try again when its job has ended"),
+    )
 }

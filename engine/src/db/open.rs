@@ -17,7 +17,6 @@ use super::report::RecoveryReport;
 use super::snapshot::Snapshots;
 use super::stats::Counters;
 use super::view::View;
-use super::write::apply;
 use crate::base::batch::Batch;
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
@@ -337,7 +336,7 @@ impl<'a, F: Fs> Replayed<'a, F> {
                 header.sequence
             )));
         };
-        apply(&self.memtable, header.sequence, &batch);
+        self.memtable.apply(header.sequence, &batch);
         self.last_sequence = header.last();
         self.record_bytes += batch.as_packed().len() as u64;
         if self.record_bytes <= COPY_BYTES_MAX {
@@ -367,16 +366,18 @@ impl<'a, F: Fs> Replayed<'a, F> {
         }
         let number = self.state.next_file;
         self.state.next_file += 1;
+        // The log stays the same: until the new manifest is written, every segment of it may be needed again.
+        let (after, flushed, log) = (self.state.flushed, self.last_sequence, self.state.log);
         let job = Job {
-            work: Work::Flush { flushed: self.last_sequence, log: self.state.log },
+            work: Work::Flush { segments: Vec::new(), after, flushed, log },
             snapshots: Vec::new(),
             outputs: vec![number],
             table_bytes: self.options.table_bytes,
             options: TableOptions::new(self.options),
         };
-        let step = Runner::flush(Arc::clone(self.fs), job, &self.memtable).step(u64::MAX)?;
-        if let Some(result) = step.result {
-            self.state = result.edit.apply(&self.state)?;
+        let mut runner = Runner::flush(Arc::clone(self.fs), job, &self.memtable);
+        if let Some(result) = runner.step(u64::MAX)?.result {
+            self.state = runner.job().edit(&result)?.apply(&self.state)?;
         }
         self.tables_written += 1;
         self.memtable = Arc::new(Memtable::new());

@@ -188,6 +188,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             .member("pending_bytes", pressure.pending_bytes)
             .member("stalled", pressure.stalled)
             .member("stalls", self.stalls_json())
+            .member("jobs_taken", self.maintenance.jobs_taken())
             .member("obsolete_tables", self.obsolete.len() as u64)
             .member("maintenance_failure", failure.as_deref())
     }

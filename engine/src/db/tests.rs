@@ -3,7 +3,8 @@
 use crate::base::options::{Durability, Options};
 use crate::base::range::{KeyRange, ScanOptions};
 use crate::env::{ManualClock, MemFs};
-use crate::{Db, ErrorKind};
+use crate::{Db, ErrorKind, Job, JobResult, job};
+use std::sync::Arc;
 
 type MemDb = Db<MemFs, ManualClock>;
 
@@ -114,4 +115,126 @@ fn a_directory_that_is_no_store_is_left_alone() {
     assert_eq!(*error.kind(), ErrorKind::CannotOpen);
     assert!(error.message().contains("notes.txt"), "{error}");
     assert_eq!(fs.names(), ["notes.txt"]);
+}
+
+/// Runs a job as a worker would, from its bytes and the files alone.
+fn run(fs: &MemFs, bytes: &[u8]) -> JobResult {
+    let job = Job::decode(bytes).expect("sound");
+    let result = job::run(Arc::new(fs.clone()), job, 1 << 20).expect("runs");
+    JobResult::decode(&result.encode()).expect("sound")
+}
+
+fn table(fs: &MemFs, number: u64) -> Vec<u8> {
+    fs.bytes(&format!("{number:06}.sst")).expect("the table is there")
+}
+
+#[test]
+fn a_flush_from_the_log_makes_the_bytes_of_a_flush_from_memory() {
+    let fs = MemFs::new();
+    let mut db = open(&fs);
+    db.set_helped(true);
+    let snapshot_at = 40;
+    let mut snapshot = None;
+    let mut i = 0;
+    while db.pressure().sealed_memtables == 0 {
+        db.put(&key(i % 50), &i.to_le_bytes(), Durability::Deferred).expect("writes");
+        if i == snapshot_at {
+            snapshot = Some(db.snapshot());
+        }
+        i += 1;
+    }
+    let job = db.take_job().expect("writable").expect("a memtable is sealed");
+    let elsewhere = fs.kill();
+    let result = run(&elsewhere, &job.encode());
+    assert_eq!(db.take_job(), Ok(None), "memtables are flushed one after the other");
+    db.abandon_job(job.id(), None).expect("it was out");
+    db.flush().expect("flushes");
+    let own = db.stats().levels[0].tables;
+    assert_eq!(own, 2, "the sealed memtable and the active one");
+    let numbers: Vec<u64> =
+        fs.names().iter().filter_map(|name| name.strip_suffix(".sst")?.parse().ok()).collect();
+    assert_eq!(table(&fs, numbers[0]), table(&elsewhere, result.tables[0].number));
+    drop(snapshot);
+}
+
+#[test]
+fn workers_do_all_the_work_and_make_the_same_bytes_anywhere() {
+    let fs = MemFs::new();
+    let mut db = open(&fs);
+    db.set_helped(true);
+    let (mut jobs, mut abandoned) = (0, 0);
+    for i in 0..5000u64 {
+        let outcome = match i % 4 {
+            0 => db.delete(&key(i / 2), Durability::Buffered),
+            _ => db.put(&key(i), &i.to_le_bytes(), Durability::Buffered),
+        };
+        outcome.expect("a worker is never far behind");
+        while let Some(job) = db.take_job().expect("writable") {
+            let elsewhere = fs.kill();
+            let there = run(&elsewhere, &job.encode());
+            if jobs % 7 == 6 && abandoned * 7 < jobs {
+                // The worker is lost, and its files with it: the job is begun again.
+                db.abandon_job(job.id(), None).expect("it was out");
+                abandoned += 1;
+                continue;
+            }
+            let here = run(&fs, &job.encode());
+            assert_eq!(here, there);
+            for made in &here.tables {
+                assert_eq!(table(&fs, made.number), table(&elsewhere, made.number));
+            }
+            db.finish_job(&here).expect("its own job");
+            assert_eq!(*db.finish_job(&here).expect_err("finished").kind(), ErrorKind::InvalidArgument);
+            jobs += 1;
+        }
+    }
+    assert!(jobs > 20 && abandoned > 2, "{jobs} jobs, {abandoned} abandoned");
+    assert_eq!(db.verify().expect("reads").problems, Vec::<String>::new());
+    let mut expected = std::collections::BTreeMap::new();
+    for i in 0..5000u64 {
+        match i % 4 {
+            0 => expected.remove(&key(i / 2)),
+            _ => expected.insert(key(i), i.to_le_bytes().to_vec()),
+        };
+    }
+    let mut cursor = db.scan(KeyRange::all(), ScanOptions::default()).expect("scans");
+    for (key, value) in &expected {
+        assert_eq!(cursor.next(), Ok(Some((&key[..], &value[..]))));
+    }
+    assert_eq!(cursor.next(), Ok(None));
+}
+
+#[test]
+fn a_write_that_waits_for_a_worker_is_refused_as_busy() {
+    let fs = MemFs::new();
+    let mut db = open(&fs);
+    db.set_helped(true);
+    let mut job = None;
+    let error = loop {
+        if let Err(error) = db.put(&key(db.last_sequence()), &[7; 100], Durability::Buffered) {
+            break error;
+        }
+        if job.is_none() {
+            job = db.take_job().expect("writable");
+        }
+    };
+    assert_eq!(*error.kind(), ErrorKind::Busy);
+    let job = job.expect("it was given away");
+    db.finish_job(&run(&fs, &job.encode())).expect("its own job");
+    db.put(b"k", b"v", Durability::Buffered).expect("there is room again");
+}
+
+#[test]
+fn a_table_that_a_worker_did_not_write_is_not_installed() {
+    let fs = MemFs::new();
+    let mut db = open(&fs);
+    db.set_helped(true);
+    while db.pressure().sealed_memtables == 0 {
+        db.put(&key(db.last_sequence()), &[7; 100], Durability::Buffered).expect("writes");
+    }
+    let job = db.take_job().expect("writable").expect("a memtable is sealed");
+    let result = run(&fs.kill(), &job.encode());
+    assert_eq!(*db.finish_job(&result).expect_err("not in this directory").kind(), ErrorKind::NotFound);
+    db.flush().expect("begun again");
+    assert_eq!(db.verify().expect("reads").problems, Vec::<String>::new());
 }

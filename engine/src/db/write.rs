@@ -2,9 +2,9 @@
 
 use super::Db;
 use super::view::View;
-use crate::base::batch::{Batch, Operation, check_key, check_value};
+use crate::base::batch::{Batch, check_key, check_value};
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::key::{Kind, SEQUENCE_MAX};
+use crate::base::key::SEQUENCE_MAX;
 use crate::base::options::Durability;
 use crate::env::{Clock, Fs};
 use crate::memtable::Memtable;
@@ -73,7 +73,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         }
         let header = Header { sequence, durable: self.durable_sequence, count: batch.len() };
         self.log(header, batch.as_packed(), durability)?;
-        apply(&self.view.active, sequence, batch);
+        self.view.active.apply(sequence, batch);
         self.last_sequence = header.last();
         if durability == Durability::Synced {
             self.durable_sequence = self.last_sequence;
@@ -201,7 +201,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// Seals the active memtable. The log moves to a new segment with it, so that a memtable covers whole segments.
     pub(super) fn seal(&mut self) -> Result<()> {
         self.rotate_log()?;
-        self.maintenance.sealed(self.last_sequence, self.wal.number());
+        self.maintenance.memtable_sealed(self.last_sequence, self.wal.number());
         let mut sealed = self.view.sealed.clone();
         sealed.insert(0, Arc::clone(&self.view.active));
         self.view = Arc::new(View {
@@ -217,16 +217,5 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let number = self.state.next_file;
         self.state.next_file += 1;
         number
-    }
-}
-
-/// Puts a batch into a memtable, its first operation at `sequence`.
-pub(super) fn apply(memtable: &Memtable, mut sequence: u64, batch: &Batch) {
-    for operation in batch.operations() {
-        match operation {
-            Operation::Put { key, value } => memtable.insert(key, sequence, Kind::Put, value),
-            Operation::Delete { key } => memtable.insert(key, sequence, Kind::Delete, &[]),
-        }
-        sequence += 1;
     }
 }

@@ -1,13 +1,17 @@
 //! A job: maintenance as plain data in, plain data out.
 //!
 //! A [`Job`] names immutable inputs and the file numbers reserved for its outputs; a [`Runner`] is a job in motion,
-//! one slice at a time; a [`JobResult`] is an edit for the manifest. A job knows no store: whoever has the files can
-//! run it, and the same job makes the same bytes anywhere. One that is given up leaves files that nothing refers to.
+//! one slice at a time; a [`JobResult`] says which tables it has written. A job knows no store: whoever has the files
+//! can run it, in this instance or another one, in this process or another one, and the same job makes the same bytes
+//! anywhere. One that is given up leaves files that nothing refers to.
 
+mod codec;
 mod runner;
 
-pub use runner::{Runner, Step};
+pub use runner::{Runner, Step, run};
 
+use crate::base::error::{Error, Result};
+use crate::base::file_name::FileName;
 use crate::compaction::Plan;
 use crate::sstable::TableOptions;
 use crate::version::{TableMeta, VersionEdit};
@@ -20,7 +24,7 @@ pub struct Job {
     pub work: Work,
     /// The sequence numbers of snapshots, ascending: what they see is kept.
     pub snapshots: Vec<u64>,
-    /// The numbers reserved for the tables that the job writes.
+    /// The numbers reserved for the tables that the job writes; at least one.
     pub outputs: Vec<u64>,
     /// A table is cut at this size in bytes.
     pub table_bytes: u64,
@@ -33,6 +37,10 @@ pub struct Job {
 pub enum Work {
     /// Write a sealed memtable to a table of level 0.
     Flush {
+        /// The log segments that hold what the memtable holds, ascending.
+        segments: Vec<u64>,
+        /// The last sequence number before the memtable.
+        after: u64,
         /// The last sequence number in the memtable.
         flushed: u64,
         /// The first log segment that the memtable does not cover.
@@ -50,13 +58,63 @@ pub enum Work {
 /// What a job has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobResult {
-    /// The change to the live tables. The files that it adds are synced; their names are not, until whoever installs
-    /// the edit has synced the directory.
-    pub edit: VersionEdit,
-    /// Bytes of the tables that were read.
-    pub bytes_read: u64,
-    /// Bytes of the tables that were written.
-    pub bytes_written: u64,
+    /// The job's id.
+    pub id: u64,
+    /// The tables that were written. The files are synced; their names are not, until whoever installs the result
+    /// has synced the directory.
+    pub tables: Vec<Arc<TableMeta>>,
     /// Entries that nobody can see any more.
     pub entries_dropped: u64,
+}
+
+impl Job {
+    /// What tells the job from all others of its store: its first reserved number.
+    pub fn id(&self) -> u64 {
+        self.outputs.first().copied().unwrap_or(0)
+    }
+
+    /// Whether the job is a flush.
+    pub fn is_flush(&self) -> bool {
+        matches!(self.work, Work::Flush { .. })
+    }
+
+    /// The bytes of the tables that the job reads.
+    pub fn bytes(&self) -> u64 {
+        match &self.work {
+            Work::Flush { .. } => 0,
+            Work::Compact { plan, .. } => plan.bytes(),
+        }
+    }
+
+    /// The change that the result makes to the live tables.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` where the result is not one of this job.
+    pub fn edit(&self, result: &JobResult) -> Result<VersionEdit> {
+        let stray = result.tables.iter().find(|table| !self.outputs.contains(&table.number));
+        if result.id != self.id() || stray.is_some() {
+            let stray = stray.map(|table| FileName::Table(table.number).to_string()).unwrap_or_default();
+            let (id, found) = (self.id(), result.id);
+            return Err(Error::invalid(format!("the result of job {found} is none of job {id} {stray}")));
+        }
+        let added = |level: usize| result.tables.iter().map(|table| (level, Arc::clone(table))).collect();
+        Ok(match &self.work {
+            Work::Flush { flushed, log, .. } => {
+                let (flushed, log) = (Some(*flushed), Some(*log));
+                VersionEdit { flushed, log, added: added(0), ..VersionEdit::default() }
+            }
+            Work::Compact { plan, .. } => {
+                let removed = plan.inputs.iter().map(|(level, table)| (*level, table.number)).collect();
+                VersionEdit { removed, added: added(plan.output_level), ..VersionEdit::default() }
+            }
+        })
+    }
+}
+
+impl JobResult {
+    /// The bytes of the tables that were written.
+    pub fn bytes(&self) -> u64 {
+        self.tables.iter().map(|table| table.size).sum()
+    }
 }

@@ -1,15 +1,18 @@
 //! A job in motion.
 
 use super::{Job, JobResult, Work};
+use crate::base::batch::Batch;
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
 use crate::base::key::user_key;
+use crate::base::options::RecoveryMode;
 use crate::compaction::Retention;
 use crate::env::Fs;
 use crate::iter::{InternalIterator, Merging};
 use crate::memtable::Memtable;
 use crate::sstable::{ReadMode, TableBuilder, TableCache};
-use crate::version::{LevelIter, Run, TableMeta, VersionEdit};
+use crate::version::{LevelIter, Run, TableMeta};
+use crate::wal::Replay;
 use std::sync::Arc;
 
 /// A table is cut early where it would overlap so many tables' worth of the level below its own: compacting it
@@ -188,22 +191,57 @@ impl<F: Fs> Runner<F> {
 
     fn finish(&mut self) -> Result<JobResult> {
         self.finish_table()?;
-        let tables = std::mem::take(&mut self.finished);
-        let bytes_written = tables.iter().map(|table| table.size).sum();
-        let added = |level: usize| tables.into_iter().map(|table| (level, table)).collect();
-        let (edit, bytes_read) = match &self.job.work {
-            Work::Flush { flushed, log } => {
-                let (flushed, log) = (Some(*flushed), Some(*log));
-                (VersionEdit { flushed, log, added: added(0), ..VersionEdit::default() }, 0)
-            }
-            Work::Compact { plan, .. } => {
-                let removed = plan.inputs.iter().map(|(level, table)| (*level, table.number)).collect();
-                let edit = VersionEdit { removed, added: added(plan.output_level), ..VersionEdit::default() };
-                (edit, plan.bytes())
-            }
-        };
-        Ok(JobResult { edit, bytes_read, bytes_written, entries_dropped: self.retention.dropped() })
+        Ok(JobResult {
+            id: self.job.id(),
+            tables: std::mem::take(&mut self.finished),
+            entries_dropped: self.retention.dropped(),
+        })
     }
+}
+
+/// Runs a job from its files alone, at once: what a worker does. `cache_bytes` is the memory for open tables.
+///
+/// # Errors
+///
+/// Those of the files, and `Corrupt` where an input is damaged. What was written is removed.
+pub fn run<F: Fs>(fs: Arc<F>, job: Job, cache_bytes: u64) -> Result<JobResult> {
+    let mut runner = match &job.work {
+        Work::Flush { segments, after, flushed, .. } => {
+            let memtable = replay(&fs, segments.clone(), *after, *flushed)?;
+            Runner::flush(fs, job, &memtable)
+        }
+        Work::Compact { .. } => {
+            let tables = Arc::new(TableCache::new(Arc::clone(&fs), cache_bytes));
+            Runner::compact(fs, job, &tables)?
+        }
+    };
+    match runner.step(u64::MAX) {
+        Ok(Step { result: Some(result), .. }) => Ok(result),
+        Ok(Step { result: None, .. }) => Err(Error::bug("a job has not ended within an unlimited slice")),
+        Err(error) => {
+            runner.abandon();
+            Err(error)
+        }
+    }
+}
+
+/// The memtable that these sealed segments hold. They must be whole: nobody recovers them here.
+fn replay<F: Fs>(fs: &Arc<F>, segments: Vec<u64>, after: u64, flushed: u64) -> Result<Arc<Memtable>> {
+    let first = segments.first().copied().unwrap_or(0);
+    let memtable = Arc::new(Memtable::new());
+    let mut replay = Replay::new(Arc::clone(fs), segments, after, RecoveryMode::Absolute);
+    let mut last = after;
+    while replay.advance()? {
+        let (header, packed) = replay.record();
+        memtable.apply(header.sequence, &Batch::from_packed(packed.to_vec())?);
+        last = header.last();
+    }
+    if last != flushed {
+        let message =
+            format!("the memtable's segments from here on end at sequence number {last}, not at {flushed}");
+        return Err(Error::corrupt(FileName::Wal(first).to_string(), 0, message));
+    }
+    Ok(memtable)
 }
 
 fn next_output<F: Fs>(fs: &Arc<F>, job: &Job, used: &mut usize) -> Result<TableBuilder<F::File>> {

@@ -6,6 +6,7 @@
 mod arena;
 mod tree;
 
+use crate::base::batch::{Batch, Operation};
 use crate::base::error::Result;
 use crate::base::key::{self, Kind, put_internal_key, seek_trailer, trailer};
 use crate::iter::InternalIterator;
@@ -28,6 +29,18 @@ impl Memtable {
     pub fn insert(&self, user_key: &[u8], sequence: u64, kind: Kind, value: &[u8]) {
         let mut tree = self.tree.write().unwrap_or_else(PoisonError::into_inner);
         tree.insert(user_key, trailer(sequence, kind), value);
+    }
+
+    /// Adds a batch's operations, the first of them at `sequence`.
+    pub fn apply(&self, mut sequence: u64, batch: &Batch) {
+        let mut tree = self.tree.write().unwrap_or_else(PoisonError::into_inner);
+        for operation in batch.operations() {
+            match operation {
+                Operation::Put { key, value } => tree.insert(key, trailer(sequence, Kind::Put), value),
+                Operation::Delete { key } => tree.insert(key, trailer(sequence, Kind::Delete), &[]),
+            }
+            sequence += 1;
+        }
     }
 
     /// The newest version of `user_key` that `sequence` sees: its kind; `read` is given the value of a put.
