@@ -228,7 +228,8 @@ mod tests {
         let (inside, is_inside) = mpsc::channel();
         let (release, released) = mpsc::channel();
         let outcomes = thread::scope(|scope| {
-            let first = scope.spawn(|| {
+            let (queue, log, write) = (&queue, &log, &write);
+            let first = scope.spawn(move || {
                 let enter = || log.lock().expect("not poisoned");
                 queue.commit(request(0, Durability::Buffered), enter, |log, packed, durability| {
                     inside.send(()).expect("the test waits");
@@ -240,7 +241,6 @@ mod tests {
             let mut threads = Vec::new();
             for request in behind {
                 let length = queue.length.load(Ordering::Relaxed);
-                let (queue, log, write) = (&queue, &log, &write);
                 threads.push(
                     scope.spawn(move || queue.commit(request, || log.lock().expect("not poisoned"), write)),
                 );
