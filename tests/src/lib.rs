@@ -1,5 +1,19 @@
 //! Shared pieces of the tests that cross crates.
+//!
+//! ```text
+//! seed ──► options, history ──► driver ──► journal
+//! ```
+//!
+//! A seed gives random options and a random history; the driver does its steps on a store and holds each answer
+//! against the journal, which knows what the store must hold now and may hold after a crash.
 
+pub mod driver;
+pub mod history;
 #[cfg(feature = "component")]
 pub mod host;
+pub mod journal;
+pub mod options;
+pub mod program;
+pub mod seed;
 pub mod temp_dir;
+pub mod trace;
