@@ -130,6 +130,71 @@ impl Hasher for DigestHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A private directory that is gone when the test ends.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("esker-images-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            Self(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn permit(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("the owner may");
+    }
+
+    #[test]
+    fn an_image_reads_back_unless_a_bit_of_it_is_wrong() {
+        let scratch = Scratch::new("bits");
+        let entry = scratch.0.join("deep/one.image");
+        store(&entry, b"machine code").expect("store");
+        assert_eq!(read_image(&entry).expect("read"), b"machine code");
+        let whole = fs::read(&entry).expect("read");
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            fs::write(&entry, &flipped).expect("write");
+            assert!(read_image(&entry).is_err(), "byte {at} is wrong");
+            fs::write(&entry, &whole[..at]).expect("write");
+            assert!(read_image(&entry).is_err(), "it ends after {at} bytes");
+        }
+        store(&entry, b"other code").expect("a wrong entry is replaced");
+        assert_eq!(read_image(&entry).expect("read"), b"other code");
+        assert_eq!(
+            fs::read_dir(scratch.0.join("deep")).expect("list").count(),
+            1,
+            "nothing unfinished is left"
+        );
+    }
+
+    #[test]
+    fn an_image_that_others_can_write_is_not_read() {
+        let scratch = Scratch::new("others");
+        let entry = scratch.0.join("one.image");
+        store(&entry, b"machine code").expect("store");
+        for mode in [0o620, 0o602] {
+            permit(&entry, mode);
+            assert!(read_image(&entry).is_err(), "file mode {mode:o}");
+        }
+        permit(&entry, 0o600);
+        for mode in [0o720, 0o702] {
+            permit(&scratch.0, mode);
+            assert!(read_image(&entry).is_err(), "directory mode {mode:o}");
+            assert!(store(&entry, b"more").is_err(), "directory mode {mode:o}");
+        }
+        permit(&scratch.0, 0o700);
+        assert_eq!(read_image(&entry).expect("read"), b"machine code");
+    }
 
     #[test]
     fn the_directory_follows_the_environment() {

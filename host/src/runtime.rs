@@ -8,6 +8,7 @@ use crate::bindings::EskerPre;
 use crate::error::{Error, Result};
 use crate::image_cache;
 use crate::sandbox::{self, SandboxState};
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use wasmtime::component::{Component, Linker};
@@ -95,6 +96,12 @@ impl Runtime {
 
     pub(crate) fn component(&self) -> &EskerPre<SandboxState> {
         &self.component
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").finish_non_exhaustive()
     }
 }
 
