@@ -1,20 +1,24 @@
 //! [`FaultFs`]: any file system, with faults on demand.
 //!
 //! One [`Fault`] at a time is armed: the n-th call that it concerns fails, or all from the n-th on. What a
-//! failed sync covered stays in doubt for good, as on a real machine, where the system reports a failed sync
-//! once and a second try succeeds without having written anything.
+//! failed sync covered stays in doubt, as on a real machine, where the system reports a failed sync once and a
+//! second try succeeds without having written anything: on a file or file system that has failed to sync, later
+//! syncs succeed and do nothing.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Call, File, Fs};
 use crate::base::error::{Error, ErrorKind, Result};
 
-/// A file system whose calls fail as armed. Clones share the fault and the count of calls.
-#[derive(Debug, Clone)]
+/// A file system whose calls fail as armed. Clones share the fault and the count of calls, but a clone stands for
+/// another process: it can sync the directory where this one could not.
+#[derive(Debug)]
 pub struct FaultFs<F> {
     inner: F,
     faults: Arc<Mutex<Faults>>,
+    sync_dir_failed: AtomicBool,
 }
 
 /// What goes wrong, and when.
@@ -81,10 +85,17 @@ impl fmt::Display for Fault {
     }
 }
 
+impl<F: Clone> Clone for FaultFs<F> {
+    fn clone(&self) -> Self {
+        let (inner, faults) = (self.inner.clone(), Arc::clone(&self.faults));
+        Self { inner, faults, sync_dir_failed: AtomicBool::new(false) }
+    }
+}
+
 impl<F> FaultFs<F> {
     /// `inner`, as yet without a fault.
     pub fn new(inner: F) -> Self {
-        Self { inner, faults: Arc::default() }
+        Self { inner, faults: Arc::default(), sync_dir_failed: AtomicBool::new(false) }
     }
 
     /// The file system beneath.
@@ -99,9 +110,7 @@ impl<F> FaultFs<F> {
 
     /// Lets all calls succeed again.
     pub fn disarm(&self) {
-        let mut faults = self.lock();
-        faults.armed = None;
-        faults.sync_dir_failed = false;
+        self.lock().armed = None;
     }
 
     /// How many calls have met the fault that was armed last.
@@ -162,10 +171,10 @@ impl<F: Fs> Fs for FaultFs<F> {
 
     fn sync_dir(&self) -> Result<()> {
         if let Err(error) = self.check(Call::SyncDir, "the directory") {
-            self.lock().sync_dir_failed = true;
+            self.sync_dir_failed.store(true, Ordering::Relaxed);
             return Err(error);
         }
-        if self.lock().sync_dir_failed {
+        if self.sync_dir_failed.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.inner.sync_dir()
@@ -240,7 +249,6 @@ struct Faults {
     armed: Option<Fault>,
     counted: u64,
     struck: u64,
-    sync_dir_failed: bool,
 }
 
 impl Faults {
@@ -330,6 +338,18 @@ mod tests {
         assert_eq!(bytes.iter().map(|byte| byte.count_ones()).sum::<u32>(), 1);
         file.read_at(0, &mut bytes).expect("the next one is");
         assert_eq!(bytes, [0; 100]);
+    }
+
+    #[test]
+    fn a_directory_that_failed_to_sync_is_synced_by_another_process_only() {
+        let fs = faulty();
+        drop(fs.create("a").expect("create"));
+        fs.arm(Fault::once(Effect::Io, 1).on(Call::SyncDir));
+        fs.sync_dir().expect_err("armed");
+        fs.sync_dir().expect("it claims to be well");
+        assert!((0..100).any(|seed| fs.inner().power_cut(seed).names().is_empty()));
+        fs.clone().sync_dir().expect("the fault is over");
+        assert!((0..100).all(|seed| fs.inner().power_cut(seed).names() == ["a"]));
     }
 
     #[test]
