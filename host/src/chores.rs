@@ -37,7 +37,8 @@ impl Chores {
     /// Starts the thread for the store in `shared`.
     pub fn start(shared: Arc<Shared>, options: &Options) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut round = Round { shared, stop: stop.clone(), calls_seen: 0 };
+        let mut round =
+            Round { shared, stop: stop.clone(), calls_seen: 0, helped: options.workers.unwrap_or(0) > 0 };
         let deferred_millis = options.deferred_millis.unwrap_or(DEFERRED_MILLIS);
         let tick = Duration::from_millis((deferred_millis / 2).clamp(1, TICK_MILLIS_MAX).into());
         let thread = thread::Builder::new()
@@ -72,6 +73,8 @@ struct Round {
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
     calls_seen: u64,
+    /// Whether workers do the flushes and compactions.
+    helped: bool,
 }
 
 impl Round {
@@ -95,7 +98,7 @@ impl Round {
         let idle = turn.calls == self.calls_seen;
         self.calls_seen = turn.calls;
         loop {
-            match chore(&mut turn) {
+            match chore(&mut turn, self.helped) {
                 Ok(Progress { more: true, .. }) if idle => {}
                 Ok(Progress { more: true, .. }) => return Next::Tick,
                 // An error comes up again at the next write, where somebody can be told.
@@ -118,16 +121,20 @@ impl Round {
         if !idle {
             return Next::Tick;
         }
-        turn.asleep = Some(thread::current());
+        turn.asleep.push(thread::current());
         Next::Sleep
     }
 }
 
 /// One slice of what is to be done.
-fn chore(turn: &mut Turn) -> Result<Progress> {
+fn chore(turn: &mut Turn, helped: bool) -> Result<Progress> {
     if turn.deferred {
         turn.instance.flush_deferred()?;
         turn.deferred = false;
+    }
+    if helped {
+        // The workers do it.
+        return Ok(Progress { bytes: 0, more: false });
     }
     turn.instance.maintain(SLICE_BYTES)
 }

@@ -9,10 +9,11 @@ use crate::error::{Error, Result};
 use crate::options::{Durability, KeyRange, Options, Pressure, Progress, ScanOptions, Verification};
 use crate::runtime::Runtime;
 use crate::sandbox::{Sandbox, SandboxState};
+use std::fmt;
 use std::path::Path;
 use wasmtime::component::ResourceAny;
 
-type Wasm = wasmtime::Store<SandboxState>;
+pub(crate) type Wasm = wasmtime::Store<SandboxState>;
 type Answer<T> = wasmtime::Result<Result<T, kv_store::Error>>;
 
 /// An open store in a sandbox, to be driven by one thread at a time.
@@ -241,6 +242,28 @@ impl Instance {
             .map(convert::progress)
     }
 
+    /// Says whether workers take jobs. While they do, writes do no maintenance of their own; one that would have to
+    /// wait for a job that a worker has is refused as `Busy`.
+    pub fn set_helped(&mut self, helped: bool) -> Result<()> {
+        self.maintenance_call(|on, wasm, store| on.call_set_helped(wasm, store, helped))
+    }
+
+    /// Gives away the most urgent flush or compaction that nobody has, as bytes for [`Worker::run`](crate::Worker::run).
+    /// It comes back by [`finish_job`](Self::finish_job) or [`abandon_job`](Self::abandon_job).
+    pub fn take_job(&mut self) -> Result<Option<Vec<u8>>> {
+        self.maintenance_call(|on, wasm, store| on.call_take_job(wasm, store))
+    }
+
+    /// Makes a job's outcome part of the store.
+    pub fn finish_job(&mut self, outcome: &[u8]) -> Result<()> {
+        self.maintenance_call(|on, wasm, store| on.call_finish_job(wasm, store, outcome))
+    }
+
+    /// Gives up a job whose worker has failed with `reason`, or is gone. The store begins the work again.
+    pub fn abandon_job(&mut self, job: &[u8], reason: Option<&str>) -> Result<()> {
+        self.maintenance_call(|on, wasm, store| on.call_abandon_job(wasm, store, job, reason))
+    }
+
     /// Reads every file and checks every checksum, every order and every reference.
     pub fn verify(&mut self) -> Result<Verification> {
         self.maintenance_call(|on, wasm, store| on.call_verify(wasm, store)).map(convert::verification)
@@ -306,8 +329,17 @@ impl Instance {
     }
 }
 
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance")
+            .field("lock", &self.lock)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What is known about a call that did not come back.
-fn trap(wasm: &Wasm, error: &wasmtime::Error) -> Error {
+pub(crate) fn trap(wasm: &Wasm, error: &wasmtime::Error) -> Error {
     let state = wasm.data();
     if let Some((denied, limit)) = state.denied_memory() {
         return Error::Trap(format!(

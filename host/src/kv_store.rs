@@ -5,21 +5,29 @@
 //! put, delete, write ─┬─ nobody waits and the instance is free ───────► Instance
 //!                     └─ else CommitQueue: the one in front commits for all ─► ▲
 //! get, scan, snapshot ── wait for the instance ────────────────────────────────┤
-//! chores ── hand deferred writes over in time; maintain the idle store ────────┘
+//! chores ── hand deferred writes over in time; maintain the idle store ────────┤
+//! workers ── take jobs, run them in instances of their own, bring them back ───┘
 //! ```
 
 use crate::batch::Batch;
 use crate::chores::Chores;
 use crate::commit_queue::{CommitQueue, Request};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::instance::{CursorHandle, Instance, SnapshotHandle};
+use crate::job_pool::JobPool;
 use crate::options::{Durability, KeyRange, Options, Pressure, Progress, ScanOptions, Verification};
 use crate::runtime::Runtime;
+use crate::sandbox::Sandbox;
 use crate::scan::Scan;
 use crate::snapshot::Snapshot;
+use crate::worker::Worker;
+use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+
+/// How long a call that waits for a worker waits at most before it asks again.
+const BUSY_WAIT: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// An open store. Clones share it; it is safe to use from any number of threads.
 ///
@@ -47,13 +55,17 @@ impl KvStore {
     ///
     /// `Directory`, `Locked`, and whatever opening the store answers.
     pub fn open(runtime: &Runtime, dir: impl AsRef<Path>, options: Options) -> Result<Self> {
-        let instance = Instance::open(runtime, dir, &options)?;
+        let instance = Instance::open(runtime, &dir, &options)?;
         let shared = Arc::new(Shared::new(instance));
+        let sandbox = Sandbox::for_store(&dir, &options);
+        let workers: Vec<Worker> =
+            (0..options.workers.unwrap_or(0)).map(|_| Worker::new(runtime, sandbox.clone())).collect();
+        let job_pool = if workers.is_empty() { None } else { Some(JobPool::start(&shared, workers)?) };
         let chores = match options.background_maintenance {
             Some(false) => None,
             _ => Some(Chores::start(shared.clone(), &options)?),
         };
-        Ok(Self { handle: Arc::new(Handle { shared, chores }) })
+        Ok(Self { handle: Arc::new(Handle { shared, chores, job_pool }) })
     }
 
     /// The value of `key` in the latest state.
@@ -75,7 +87,10 @@ impl KvStore {
     /// Sets `key` to `value`. Returns the write's sequence number.
     pub fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> Result<u64> {
         if let Some(mut turn) = self.shared().free_turn() {
-            return turn.write(durability, |instance| instance.put(key, value, durability));
+            match turn.write(durability, |instance| instance.put(key, value, durability)) {
+                Err(Error::Busy(_)) if self.has_workers() => {}
+                written => return written,
+            }
         }
         let mut batch = Batch::new();
         batch.put(key, value)?;
@@ -85,7 +100,10 @@ impl KvStore {
     /// Removes `key`. Returns the write's sequence number.
     pub fn delete(&self, key: &[u8], durability: Durability) -> Result<u64> {
         if let Some(mut turn) = self.shared().free_turn() {
-            return turn.write(durability, |instance| instance.delete(key, durability));
+            match turn.write(durability, |instance| instance.delete(key, durability)) {
+                Err(Error::Busy(_)) if self.has_workers() => {}
+                written => return written,
+            }
         }
         let mut batch = Batch::new();
         batch.delete(key)?;
@@ -96,7 +114,10 @@ impl KvStore {
     /// sequence number of the last one. An empty batch changes nothing.
     pub fn write(&self, batch: &Batch, durability: Durability) -> Result<u64> {
         if let Some(mut turn) = self.shared().free_turn() {
-            return turn.write(durability, |instance| instance.write(batch, durability));
+            match turn.write(durability, |instance| instance.write(batch, durability)) {
+                Err(Error::Busy(_)) if self.has_workers() => {}
+                written => return written,
+            }
         }
         self.queue(batch.clone(), durability)
     }
@@ -144,7 +165,7 @@ impl KvStore {
 
     /// Seals the memtable and writes it and all sealed ones to tables, now.
     pub fn flush(&self) -> Result<()> {
-        self.read(Instance::flush)
+        self.shared().when_not_busy(self.has_workers(), Instance::flush)
     }
 
     /// Does flush and compaction work in a slice of about `budget_bytes`.
@@ -171,6 +192,10 @@ impl KvStore {
     /// Makes everything durable, ends the store and unlocks its directory. Every later call on any clone answers
     /// `Reopen`.
     pub fn close(&self) -> Result<()> {
+        // First the workers, so that what they have in hand is not begun again at the next open.
+        if let Some(job_pool) = &self.handle.job_pool {
+            job_pool.stop();
+        }
         let closed = self.shared().turn().instance.close();
         if let Some(chores) = &self.handle.chores {
             chores.stop();
@@ -203,11 +228,18 @@ impl KvStore {
         let request = Request { packed: batch.into_packed(), operations, durability };
         shared.writers.commit(
             request,
-            || shared.turn(),
+            || Some(shared.turn()),
             |turn, packed, durability| {
-                turn.write(durability, |instance| instance.write_packed(packed, durability))
+                let mut write = |turn: &mut Turn| {
+                    turn.write(durability, |instance| instance.write_packed(packed, durability))
+                };
+                shared.retry_while_busy(self.has_workers(), turn, &mut write)
             },
         )
+    }
+
+    fn has_workers(&self) -> bool {
+        self.handle.job_pool.is_some()
     }
 
     fn shared(&self) -> &Shared {
@@ -215,14 +247,24 @@ impl KvStore {
     }
 }
 
+impl fmt::Debug for KvStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KvStore").finish_non_exhaustive()
+    }
+}
+
 /// What all clones hold; the last one to go drops it.
 struct Handle {
     shared: Arc<Shared>,
     chores: Option<Chores>,
+    job_pool: Option<JobPool>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if let Some(job_pool) = &self.job_pool {
+            job_pool.stop();
+        }
         if let Some(chores) = &self.chores {
             chores.stop();
         }
@@ -238,12 +280,19 @@ pub(crate) struct Shared {
     /// How many threads wait for their turn. The lock is not fair, so the chores thread, which could take it again
     /// and again, looks here and steps back.
     wanted: AtomicUsize,
+    /// Signalled when a worker has brought a job back.
+    pub(crate) job_ended: Condvar,
 }
 
 impl Shared {
     fn new(instance: Instance) -> Self {
-        let turn = Turn { instance, calls: 0, deferred: false, asleep: None };
-        Self { turn: Mutex::new(turn), writers: CommitQueue::default(), wanted: AtomicUsize::new(0) }
+        let turn = Turn { instance, calls: 0, writes: 0, deferred: false, asleep: Vec::new() };
+        Self {
+            turn: Mutex::new(turn),
+            writers: CommitQueue::default(),
+            wanted: AtomicUsize::new(0),
+            job_ended: Condvar::new(),
+        }
     }
 
     /// The instance, as soon as it is free.
@@ -255,6 +304,38 @@ impl Shared {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.wanted.fetch_sub(1, Ordering::Relaxed);
         turn
+    }
+
+    /// Calls, and calls again each time a worker has brought a job back, while the store is busy with what workers
+    /// have. The turn is given up while it waits.
+    fn when_not_busy<T>(&self, workers: bool, mut call: impl FnMut(&mut Instance) -> Result<T>) -> Result<T> {
+        let mut turn = Some(self.turn());
+        self.retry_while_busy(workers, &mut turn, &mut |turn| {
+            turn.calls += 1;
+            call(&mut turn.instance)
+        })
+    }
+
+    fn retry_while_busy<'a, T>(
+        &'a self,
+        workers: bool,
+        turn: &mut Option<MutexGuard<'a, Turn>>,
+        call: &mut dyn FnMut(&mut Turn) -> Result<T>,
+    ) -> Result<T> {
+        loop {
+            let mut held = turn.take().unwrap_or_else(|| self.turn());
+            match call(&mut held) {
+                Err(Error::Busy(_)) if workers => {
+                    // Bounded, in case that the worker's word was lost: the call tells again how things are.
+                    let waited = self.job_ended.wait_timeout(held, BUSY_WAIT);
+                    *turn = Some(waited.unwrap_or_else(PoisonError::into_inner).0);
+                }
+                outcome => {
+                    *turn = Some(held);
+                    return outcome;
+                }
+            }
+        }
     }
 
     /// Whether a thread waits for the instance.
@@ -283,10 +364,12 @@ pub(crate) struct Turn {
     pub(crate) instance: Instance,
     /// The calls so far, so that the chores thread can tell whether the store is idle.
     pub(crate) calls: u64,
+    /// The writes among them, so that workers can tell, too.
+    pub(crate) writes: u64,
     /// Whether a deferred write may wait to be handed over.
     pub(crate) deferred: bool,
-    /// The chores thread while it sleeps until there is a write.
-    pub(crate) asleep: Option<std::thread::Thread>,
+    /// The chores and worker threads that sleep until there is a write.
+    pub(crate) asleep: Vec<std::thread::Thread>,
 }
 
 impl Turn {
@@ -296,10 +379,11 @@ impl Turn {
         call: impl FnOnce(&mut Instance) -> Result<u64>,
     ) -> Result<u64> {
         self.calls += 1;
+        self.writes += 1;
         self.deferred |= durability == Durability::Deferred;
         let written = call(&mut self.instance);
-        if let Some(chores) = self.asleep.take() {
-            chores.unpark();
+        for thread in self.asleep.drain(..) {
+            thread.unpark();
         }
         written
     }

@@ -4,6 +4,7 @@
 //! Runtime ── compiles the component, once a process
 //! KvStore ── an open store for many threads; Snapshot, Scan, Batch go with it
 //!    Instance ── an open store for one thread
+//!    Worker ── runs a store's flushes and compactions in an instance of its own
 //!       Sandbox ── the one directory, the clock and the memory that the component is given
 //!       DirLock ── keeps other processes out of the directory
 //! ```
@@ -57,6 +58,7 @@ mod error;
 mod files;
 mod image_cache;
 mod instance;
+mod job_pool;
 mod kv_store;
 mod options;
 mod packed;
@@ -64,6 +66,7 @@ mod runtime;
 mod sandbox;
 mod scan;
 mod snapshot;
+mod worker;
 
 pub use batch::{Batch, limits};
 pub use dir_lock::DirLock;
@@ -77,3 +80,4 @@ pub use runtime::{Runtime, component_embedded};
 pub use sandbox::Sandbox;
 pub use scan::Scan;
 pub use snapshot::Snapshot;
+pub use worker::Worker;

@@ -54,6 +54,10 @@ pub struct Options {
     /// call [`KvStore::maintain`](crate::KvStore::maintain) and
     /// [`KvStore::flush_deferred`](crate::KvStore::flush_deferred).
     pub background_maintenance: Option<bool>,
+    /// The host's own: how many workers a [`KvStore`](crate::KvStore) has. A worker is another instance of the
+    /// component on a thread of its own that runs flushes and compactions over the same files, so that writes do none
+    /// of that work. Default 0: writes do it in slices.
+    pub workers: Option<u32>,
 }
 
 /// What recovery does about a damaged write-ahead log. A *torn tail* is an end that was never acknowledged as

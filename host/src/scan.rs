@@ -14,6 +14,7 @@ const PAGE_BYTES: u32 = 64 << 10;
 /// The entries of a range, in the state of the moment when the scan began, whatever is written meanwhile.
 ///
 /// It holds the store open, and pins the files that it needs, until it is dropped or has reached the end.
+#[derive(Debug)]
 pub struct Scan {
     store: KvStore,
     /// `None` after the end or an error.

@@ -8,6 +8,7 @@ use crate::scan::Scan;
 
 /// A state of the store that later writes do not change. Cheap. It holds the store open, and makes compaction keep
 /// what it can see, until it is dropped.
+#[derive(Debug)]
 pub struct Snapshot {
     store: KvStore,
     /// `None` only while it is dropped.

@@ -27,6 +27,10 @@ pub struct StoreArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, global = true, help_heading = STORE)]
     memory: Option<u64>,
 
+    /// So many workers run flushes and compactions in instances of their own; without any, writes do that work
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=64), default_value_t = 0, global = true, help_heading = STORE)]
+    workers: u32,
+
     /// What to do about a damaged write-ahead log when the store is opened
     #[arg(long, value_name = "MODE", value_enum, default_value_t, global = true, help_heading = STORE)]
     recovery: Recovery,
@@ -85,6 +89,7 @@ impl StoreArgs {
             create_if_missing: Some(expect == Expect::StoreOrNothing),
             recovery: Some(self.recovery.into()),
             memory_bytes: self.memory,
+            workers: Some(self.workers),
             ..Options::default()
         };
         let store = KvStore::open(runtime, dir, options)?;

@@ -1,0 +1,118 @@
+//! Workers: other instances of the component that run a store's flushes and compactions over the same files.
+#![cfg(feature = "component")]
+
+use esker_host::{Durability, Instance, KeyRange, KvStore, Options, Sandbox, ScanOptions, Worker};
+use esker_tests::host::runtime;
+use esker_tests::temp_dir::TempDir;
+use std::collections::BTreeMap;
+
+fn small() -> Options {
+    Options {
+        memtable_bytes: Some(64 << 10),
+        table_bytes: Some(64 << 10),
+        level1_bytes: Some(256 << 10),
+        level0_stop: Some(8),
+        ..Options::default()
+    }
+}
+
+fn key(i: u64) -> Vec<u8> {
+    format!("key{:06}", i * 7919 % 10_007).into_bytes()
+}
+
+#[test]
+fn workers_do_the_maintenance_while_threads_write() {
+    let dir = TempDir::new();
+    let options = Options { workers: Some(2), ..small() };
+    let store = KvStore::open(runtime(), dir.path(), options).expect("opens");
+    std::thread::scope(|scope| {
+        for thread in 0..4u64 {
+            let store = store.clone();
+            scope.spawn(move || {
+                for i in 0..10_000u64 {
+                    let value = (thread * 10_000 + i).to_le_bytes();
+                    store
+                        .put(&[&[thread as u8][..], &key(i)].concat(), &value, Durability::Buffered)
+                        .expect("writes");
+                }
+            });
+        }
+    });
+    store.flush().expect("flushes");
+    let stats = store.stats().expect("answers");
+    assert!(!stats.contains("\"flush\":{\"jobs\":0,"), "{stats}");
+    assert!(!stats.contains("\"compaction\":{\"jobs\":0,"), "{stats}");
+    assert!(stats.contains("\"maintenance_failure\":null"), "{stats}");
+    assert_eq!(store.verify().expect("reads").problems, Vec::<String>::new());
+    store.close().expect("closes");
+
+    let store = KvStore::open(runtime(), dir.path(), small()).expect("opens without workers");
+    for thread in 0..4u8 {
+        let mut expected = BTreeMap::new();
+        for i in 0..10_000u64 {
+            let value = (u64::from(thread) * 10_000 + i).to_le_bytes().to_vec();
+            expected.insert([&[thread][..], &key(i)].concat(), value);
+        }
+        let scan = store.scan(KeyRange::prefix(&[thread]), ScanOptions::default()).expect("scans");
+        let found: BTreeMap<_, _> = scan.collect::<Result<_, _>>().expect("reads");
+        assert!(found == expected, "thread {thread}: {} entries, {} expected", found.len(), expected.len());
+    }
+}
+
+/// Fills a store until it gives a job away.
+fn with_a_job(instance: &mut Instance) -> Vec<u8> {
+    instance.set_helped(true).expect("answers");
+    for i in 0.. {
+        instance.put(&key(i), &[7; 100], Durability::Buffered).expect("writes");
+        if let Some(job) = instance.take_job().expect("answers") {
+            return job;
+        }
+    }
+    unreachable!("a memtable fills up")
+}
+
+#[test]
+fn a_job_makes_the_same_bytes_in_a_worker_and_in_the_primary() {
+    let dir = TempDir::new();
+    let mut instance = Instance::open(runtime(), dir.path(), &small()).expect("opens");
+    let job = with_a_job(&mut instance);
+    let tables = || -> Vec<Vec<u8>> {
+        let mut names: Vec<_> = std::fs::read_dir(dir.path())
+            .expect("readable")
+            .map(|entry| entry.expect("entry").path())
+            .collect();
+        names.retain(|name| name.extension().is_some_and(|ending| ending == "sst"));
+        names.sort();
+        names.iter().map(|name| std::fs::read(name).expect("readable")).collect()
+    };
+    Worker::new(runtime(), Sandbox::new(dir.path())).run(&job).expect("runs");
+    let by_worker = tables();
+    assert_eq!(by_worker.len(), 1);
+    instance.abandon_job(&job, None).expect("it was out");
+    assert!(tables().is_empty(), "what an abandoned job has left is removed");
+    instance.maintain(u64::MAX).expect("does it itself");
+    assert!(tables() == by_worker, "the primary flushes its memtable, the worker replays the log");
+}
+
+#[test]
+fn a_worker_that_fails_costs_a_retry_and_nothing_else() {
+    let dir = TempDir::new();
+    let mut instance = Instance::open(runtime(), dir.path(), &small()).expect("opens");
+    let job = with_a_job(&mut instance);
+    // Too little memory to run anything: the worker traps.
+    let sandbox = Sandbox::new(dir.path()).memory_limit_bytes(1);
+    let error = Worker::new(runtime(), sandbox).run(&job).expect_err("traps");
+    instance.abandon_job(&job, Some(&error.to_string())).expect("it was out");
+    assert!(instance.stats().expect("answers").contains("\"maintenance_failure\":\""));
+    instance.flush().expect("the primary does it itself");
+    assert!(instance.finish_job(&job).is_err(), "a job is no outcome");
+    assert_eq!(instance.verify().expect("reads").problems, Vec::<String>::new());
+    // A worker whose files cannot be written refuses, and can be used again.
+    let job = with_a_job(&mut instance);
+    let mut worker = Worker::new(runtime(), Sandbox::new(dir.path()).read_only());
+    worker.run(&job).expect_err("read-only");
+    worker.run(b"no job").expect_err("no job");
+    let outcome = Worker::new(runtime(), Sandbox::new(dir.path())).run(&job).expect("runs");
+    instance.finish_job(&outcome).expect("its own job");
+    assert_eq!(instance.get(&key(0)), Ok(Some(vec![7; 100])));
+}
