@@ -66,8 +66,7 @@ impl From<esker_host::Error> for Failure {
         use esker_host::Error;
         let advice = match &error {
             Error::Corrupt(_) => {
-                "\nNothing was overwritten. Copy the directory before anything else; `esker --help` lists the \
-                 recovery modes, `esker verify` looks for more damage."
+                "\nNothing was overwritten. Copy the directory before anything else; `esker verify` lists all damage."
             }
             Error::NoSpace(_) => "\nFree some space, then run the command again.",
             Error::Reopen(_) | Error::Trap(_) => "\nWhat was acknowledged is safe; run the command again.",

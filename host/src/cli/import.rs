@@ -152,14 +152,14 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    /// Adds a row to the batch; writes the batch first if the row does not fit.
+    /// Adds a row to the batch, and writes the batch as soon as it is full: from a pipe, the next row may be long
+    /// in coming.
     fn add(&mut self, row: &Row) -> Outcome {
-        let bytes = self.batch.packed_bytes() as u64 + row.key.len() as u64 + row.value.len() as u64;
-        if self.batch.len() as u64 >= self.args.batch_rows || bytes > self.args.batch_bytes {
+        if self.batch.packed_bytes() as u64 + row.bytes() > self.args.batch_bytes {
             self.write_batch()?;
         }
         self.batch.put(&row.key, &row.value)?;
-        Ok(())
+        if self.batch.len() as u64 >= self.args.batch_rows { self.write_batch() } else { Ok(()) }
     }
 
     fn write_batch(&mut self) -> Outcome {
@@ -196,7 +196,7 @@ impl<'a> Import<'a> {
             }
         };
         let before = number::counted(self.written, "row");
-        Failure::Other(format!("{}, {error}\n{before} before it imported. {advice}.", self.name))
+        Failure::Other(format!("{}, {error}\nImported before it: {before}. {advice}.", self.name))
     }
 
     fn report(&self, started: Instant) {

@@ -56,15 +56,15 @@ impl PendingFile {
         let mut temporary_name = name.to_owned();
         temporary_name.push(format!(".{}.part", std::process::id()));
         let temporary = target.with_file_name(temporary_name);
-        let file = File::create(&temporary).map_err(|cause| Failure::file("create", &temporary, &cause))?;
+        let file = File::create(&temporary).map_err(|cause| Failure::file("create", path, &cause))?;
         Ok((Self { target, temporary, committed: false }, file))
     }
 
     /// Makes the file durable and gives it its name.
     pub fn commit(mut self, file: &File) -> Outcome {
-        file.sync_all().map_err(|cause| Failure::file("sync", &self.temporary, &cause))?;
+        file.sync_all().map_err(|cause| Failure::file("write to", &self.target, &cause))?;
         fs::rename(&self.temporary, &self.target)
-            .map_err(|cause| Failure::file("make", &self.target, &cause))?;
+            .map_err(|cause| Failure::file("create", &self.target, &cause))?;
         self.committed = true;
         Ok(())
     }

@@ -23,11 +23,22 @@ pub fn warn_of_losses(report: &str) -> Outcome {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Report {
-    records: u64,
-    operations: u64,
+    records_replayed: u64,
+    operations_replayed: u64,
     records_dropped: u64,
     operations_dropped: u64,
     losses: Vec<Loss>,
+    manifest_torn: Option<Torn>,
+    set_aside: Vec<String>,
+}
+
+/// The end of the manifest that a crash cut off.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Torn {
+    file: String,
+    offset: u64,
+    reason: String,
 }
 
 /// A part of the log that was not replayed.
@@ -44,23 +55,29 @@ struct Loss {
 
 impl Report {
     fn lines(&self) -> Vec<String> {
-        if self.losses.is_empty() && self.records_dropped == 0 {
-            return Vec::new();
-        }
-        let mut lines = vec![format!(
-            "esker: recovery replayed {} ({}) of the log and left something out:",
-            number::counted(self.records, "record"),
-            number::counted(self.operations, "operation"),
-        )];
-        lines.extend(self.losses.iter().map(|loss| format!("  {}", loss.line())));
+        let mut parts: Vec<String> = self.losses.iter().map(Loss::line).collect();
         if self.records_dropped > 0 {
-            lines.push(format!(
-                "  {} ({}) after that were not applied",
+            parts.push(format!(
+                "after the end of the log, and so not applied: {} ({})",
                 number::counted(self.records_dropped, "sound record"),
                 number::counted(self.operations_dropped, "operation"),
             ));
         }
-        lines
+        if let Some(Torn { file, offset, reason }) = &self.manifest_torn {
+            parts.push(format!("{file} at offset {offset}: an end that a crash cut off: {reason}"));
+        }
+        if !self.set_aside.is_empty() {
+            parts.push(format!("kept for you, no longer read by the store: {}", self.set_aside.join(", ")));
+        }
+        if parts.is_empty() {
+            return parts;
+        }
+        let heading = format!(
+            "esker: recovery replayed {} ({}) and left something out:",
+            number::counted(self.records_replayed, "record"),
+            number::counted(self.operations_replayed, "operation"),
+        );
+        std::iter::once(heading).chain(parts.into_iter().map(|part| format!("  {part}"))).collect()
     }
 }
 
@@ -82,7 +99,7 @@ impl Loss {
 
     fn meaning(&self) -> &str {
         match self.kind.as_str() {
-            "torn-tail" => "the end that a crash cut off, never acknowledged as synced",
+            "torn-tail" => "an end that a crash cut off, not known to have been synced",
             "corruption" => "damage to what had been durable",
             "harmless" => "damage that held no data",
             other => other,
@@ -96,17 +113,17 @@ mod tests {
 
     #[test]
     fn nothing_is_said_when_nothing_was_left_out() {
-        let report: Report =
-            serde_json::from_str(r#"{"records":5,"losses":[],"unknown":{"a":1}}"#).expect("a report");
+        let report: Report = serde_json::from_str(r#"{"records_replayed":5,"losses":[],"unknown":{"a":1}}"#)
+            .expect("a report");
         assert!(report.lines().is_empty());
     }
 
     #[test]
     fn a_loss_is_told_with_its_place_and_size() {
-        let report = r#"{"records":2,"operations":9,"records_dropped":1,"operations_dropped":3,"losses":[
+        let report = r#"{"records_replayed":2,"operations_replayed":9,"set_aside":["000007.lost"],"records_dropped":1,"operations_dropped":3,"losses":[
             {"kind":"corruption","file":"000007.wal","offset":120,"bytes":40,"operations":1,"reason":"checksum"}]}"#;
         let lines = serde_json::from_str::<Report>(report).expect("a report").lines();
-        assert_eq!(lines.len(), 3);
+        assert_eq!(lines.len(), 4, "{lines:?}");
         assert!(
             lines[1].contains("000007.wal at offset 120") && lines[1].contains("1 operation missing"),
             "{lines:?}"

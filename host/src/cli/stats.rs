@@ -43,62 +43,100 @@ fn read(json: &str) -> Outcome<Map<String, Value>> {
 /// One line for each figure, sections for what belongs together, tables for lists of objects.
 fn readable(stats: &Map<String, Value>) -> String {
     let mut text = String::new();
-    section(stats, 0, &mut text);
+    section("", stats, 0, &mut text);
     text
 }
 
-fn section(members: &Map<String, Value>, depth: usize, text: &mut String) {
+/// The members of the object that is named `section`.
+fn section(section_name: &str, members: &Map<String, Value>, depth: usize, text: &mut String) {
     const VALUE_COLUMN: usize = 36;
     let indent = "  ".repeat(depth);
     for (name, value) in members {
         let title = format!("{indent}{}", name.replace('_', " "));
         match value {
+            Value::Object(_) | Value::Array(_) if is_nothing(value) => {
+                text.push_str(&format!("{title:<VALUE_COLUMN$}nothing\n"));
+            }
             Value::Object(inner) => {
                 text.push_str(&format!("{title}\n"));
-                section(inner, depth + 1, text);
+                section(name, inner, depth + 1, text);
             }
             Value::Array(rows) if rows.iter().any(Value::is_object) => {
                 text.push_str(&format!("{title}\n"));
                 table(rows, depth + 1, text);
             }
-            _ => text.push_str(&format!("{title:<VALUE_COLUMN$}{}\n", figure(name, value))),
+            _ => {
+                let unit = Unit::of(section_name, name);
+                text.push_str(&format!("{title:<VALUE_COLUMN$}{}\n", figure(unit, value)));
+            }
         }
     }
 }
 
-/// A line for each object, its columns named by the first one.
+/// A line for each object, numbered from 0, its columns named by the first one.
 fn table(rows: &[Value], depth: usize, text: &mut String) {
     let names: Vec<&String> =
         rows.iter().find_map(Value::as_object).into_iter().flat_map(Map::keys).collect();
-    let cell =
-        |row: &Value, name: &String| row.get(name).map_or_else(String::new, |value| figure(name, value));
-    let mut lines: Vec<Vec<String>> = vec![names.iter().map(|name| name.replace('_', " ")).collect()];
-    lines.extend(rows.iter().map(|row| names.iter().map(|name| cell(row, name)).collect()));
-    let width =
-        |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..names.len()).map(width).collect();
-    for line in &lines {
-        let cells: Vec<String> =
-            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
-        text.push_str(&format!("{}{}\n", "  ".repeat(depth), cells.join("  ").trim_end()));
+    let cell = |row: &Value, name: &String| {
+        row.get(name).map_or_else(String::new, |value| figure(Unit::of("", name), value))
+    };
+    let cells = |row: &Value| names.iter().map(|name| cell(row, name)).collect::<Vec<_>>();
+    let titles = names.iter().map(|name| name.replace('_', " ")).collect();
+    let mut lines = vec![(String::new(), titles)];
+    let some = rows.iter().enumerate().filter(|(_, row)| !is_nothing(row));
+    lines.extend(some.map(|(at, row)| (at.to_string(), cells(row))));
+    for (number, cells) in lines {
+        let cells: String = cells.iter().map(|cell| format!("{cell:>14}")).collect();
+        text.push_str(&format!("{}{number:>2}{cells}\n", "  ".repeat(depth)));
     }
 }
 
-/// A figure for people; its unit is the last word of its name.
-fn figure(name: &str, value: &Value) -> String {
-    let unit = name.rsplit('_').next().unwrap_or(name);
+/// Whether there is nothing but zeros in a value; such a part gets one line, or none.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Array(values) => values.iter().all(is_nothing),
+        Value::Object(members) => members.values().all(is_nothing),
+        Value::Null => true,
+        Value::Bool(_) | Value::String(_) => false,
+    }
+}
+
+/// What a figure counts.
+#[derive(Clone, Copy)]
+enum Unit {
+    Bytes,
+    Micros,
+    Things,
+}
+
+impl Unit {
+    /// The unit is a word of the figure's name; in the section on memory, all is bytes but entries.
+    fn of(section: &str, name: &str) -> Self {
+        let has_word = |word| name.split('_').any(|part| part == word);
+        match section {
+            _ if has_word("bytes") => Self::Bytes,
+            _ if has_word("micros") => Self::Micros,
+            "memory" if !has_word("entries") => Self::Bytes,
+            _ => Self::Things,
+        }
+    }
+}
+
+/// A figure for people.
+fn figure(unit: Unit, value: &Value) -> String {
     match value {
         Value::Number(number) => match (number.as_u64(), unit) {
-            (Some(bytes), "bytes") => number::bytes(bytes),
-            (Some(micros), "micros") => format!("{:.1} ms", micros as f64 / 1000.0),
-            (Some(count), _) => number::count(count),
+            (Some(bytes), Unit::Bytes) => number::bytes(bytes),
+            (Some(micros), Unit::Micros) => format!("{:.1} ms", micros as f64 / 1000.0),
+            (Some(count), Unit::Things) => number::count(count),
             (None, _) => number.as_f64().map_or_else(|| number.to_string(), |number| format!("{number:.2}")),
         },
         Value::String(text) => text.clone(),
         Value::Null => "-".to_owned(),
-        Value::Array(values) if values.is_empty() => "none".to_owned(),
-        Value::Array(values) => values.iter().map(|value| figure(name, value)).collect::<Vec<_>>().join(", "),
-        Value::Bool(_) | Value::Object(_) => value.to_string(),
+        Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+        Value::Array(values) => values.iter().map(|value| figure(unit, value)).collect::<Vec<_>>().join(", "),
+        Value::Object(_) => value.to_string(),
     }
 }
 
@@ -110,9 +148,11 @@ mod tests {
     fn figures_sections_and_tables_are_laid_out() {
         let stats = serde_json::json!({
             "sequence": 1_234_567,
-            "cache": { "used_bytes": 4096, "hit_ratio": 0.5 },
-            "levels": [{ "level": 0, "bytes": 10 }, { "level": 1, "bytes": 2048 }],
+            "memory": { "cache": 4096, "memtable_entries": 5, "bytes_max": 1024 },
+            "reads": { "hit_ratio": 0.5, "micros_max": 1500 },
+            "levels": [{ "level": 0, "bytes": 10 }, { "level": 0, "bytes": 0 }, { "level": 2, "bytes": 2048 }],
             "losses": [],
+            "stalls": { "level0": { "count": 0 } },
         });
         let lines: Vec<String> = readable(stats.as_object().expect("an object"))
             .lines()
@@ -120,14 +160,19 @@ mod tests {
             .collect();
         let expected = [
             "sequence 1,234,567",
-            "cache",
-            "used bytes 4.00 KiB",
+            "memory",
+            "cache 4.00 KiB",
+            "memtable entries 5",
+            "bytes max 1.00 KiB",
+            "reads",
             "hit ratio 0.50",
+            "micros max 1.5 ms",
             "levels",
             "level bytes",
-            "0 10 B",
-            "1 2.00 KiB",
-            "losses none",
+            "0 0 10 B",
+            "2 2 2.00 KiB",
+            "losses nothing",
+            "stalls nothing",
         ];
         assert_eq!(lines, expected);
     }

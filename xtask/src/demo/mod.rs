@@ -98,7 +98,7 @@ fn show_emoticons(esker: &Esker<'_>, names: &[(char, String)]) -> Result<()> {
     }
     let emoticons = rows.keys().filter(|code| code.len() == from.len()).count();
     println!("... {} rows: {emoticons} emoticons, and since keys are ordered byte by byte,", rows.len());
-    println!("    the characters with one digit less that stand between them (U+1F61 to U+1F64)");
+    println!("    the characters with one digit less that stand between them (U+1F61 to U+1F65)");
     let all = names::by_code_tsv(names);
     let expected: Rows =
         esker::rows_of(&all)?.into_iter().filter(|(code, _)| (from..to).contains(&code.as_str())).collect();

@@ -84,13 +84,15 @@ Examples:
 /// Runs the command.
 pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
     let workloads = if args.workloads.is_empty() { Workload::ALL } else { &args.workloads };
+    if !args.use_existing {
+        require_fill_first(workloads)?;
+    }
     let runtime = store.runtime()?;
-    let mut report = Report::begin(args)?;
+    let mut report = Report::new(args.json);
     if args.use_existing {
         let place = Place::existing(store.dir());
         return run_all(store, &runtime, args, &place, workloads, &mut report);
     }
-    require_fill_first(workloads)?;
     for workloads in workloads.chunk_by(|_, next| !next.begins_empty()) {
         let place = Place::fresh(store.dir())?;
         run_all(store, &runtime, args, &place, workloads, &mut report)?;

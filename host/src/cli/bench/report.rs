@@ -16,29 +16,32 @@ use crate::cli::number;
 /// Prints a line as soon as a workload has ended.
 pub struct Report {
     json: bool,
+    begun: bool,
 }
 
 impl Report {
-    /// Prints what stands before the lines.
-    pub fn begin(args: &Args) -> Outcome<Self> {
-        if !args.json {
-            print(&format!(
-                "{:<17} {:>12} {:>9} {:>10} {:>10} {:>10} {:>12}\n",
-                "workload", "ops/s", "MB/s", "p50 µs", "p99 µs", "p99.9 µs", "max µs",
-            ))?;
-        }
-        Ok(Self { json: args.json })
+    /// A table, or JSON.
+    pub fn new(json: bool) -> Self {
+        Self { json, begun: false }
     }
 
     /// Prints the line of a workload.
     pub fn add(&mut self, args: &Args, workload: Workload, measured: &Measured, place: &Place) -> Outcome {
-        let line = if self.json {
-            json_line(args, workload, measured, place)
-        } else {
-            table_line(workload, measured)
-        };
-        print(&line)
+        if self.json {
+            return print(&json_line(args, workload, measured, place));
+        }
+        if !std::mem::replace(&mut self.begun, true) {
+            print(&heading())?;
+        }
+        print(&table_line(workload, measured))
     }
+}
+
+fn heading() -> String {
+    format!(
+        "{:<17} {:>12} {:>9} {:>10} {:>10} {:>10} {:>12}\n",
+        "workload", "ops/s", "MB/s", "p50 µs", "p99 µs", "p99.9 µs", "max µs",
+    )
 }
 
 fn table_line(workload: Workload, measured: &Measured) -> String {
@@ -81,7 +84,7 @@ fn json_line(args: &Args, workload: Workload, measured: &Measured, place: &Place
         "num": args.num,
         "value_size": args.value_size,
         "threads": args.threads,
-        "durability": args.durability.to_possible_value().map(|value| value.get_name().to_owned()),
+        "durability": workload.durability(args).to_possible_value().map(|value| value.get_name().to_owned()),
         "directory_bytes": place.bytes(),
         "peak_memory_bytes": peak_memory_bytes(),
     });

@@ -1,10 +1,11 @@
 //! The workloads, and what one operation of each does.
 
 use clap::ValueEnum;
-use esker_host::{Durability, KeyRange, KvStore, Result, Scan, ScanOptions};
+use esker_host::{KeyRange, KvStore, Result, Scan, ScanOptions};
 
 use super::Args;
 use super::sample::{Random, Values, key};
+use crate::cli::store::DurabilityArg;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -91,8 +92,9 @@ impl Workload {
         }
     }
 
-    fn durability(self, args: &Args) -> Durability {
-        if self == Self::FillSync { Durability::Synced } else { args.durability.into() }
+    /// How far its writes have gone when they are acknowledged.
+    pub fn durability(self, args: &Args) -> DurabilityArg {
+        if self == Self::FillSync { DurabilityArg::Synced } else { args.durability }
     }
 }
 
@@ -150,13 +152,13 @@ impl<'a> Worker<'a> {
 
     fn put(&mut self, number: u64) -> Result<Done> {
         let (key, value) = (key(number), self.values.next());
-        self.store.put(&key, value, self.workload.durability(self.args))?;
+        self.store.put(&key, value, self.workload.durability(self.args).into())?;
         Ok(Done { bytes: bytes_of(&key, value), found: true })
     }
 
     fn delete_random(&mut self) -> Result<Done> {
         let key = key(self.random_number());
-        self.store.delete(&key, self.workload.durability(self.args))?;
+        self.store.delete(&key, self.workload.durability(self.args).into())?;
         Ok(Done { bytes: bytes_of(&key, &[]), found: true })
     }
 

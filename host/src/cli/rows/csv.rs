@@ -12,6 +12,7 @@ use esker_host::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 use super::jsonl::encode_string;
 use super::{ReadRow, Row, RowError};
+use crate::cli::number::counted;
 
 /// The longest record that a row can need: every byte of it a doubled quote, and the punctuation.
 const RECORD_BYTES_MAX: u64 = 2 * (KEY_BYTES_MAX as u64 + VALUE_BYTES_MAX as u64) + 8;
@@ -56,16 +57,17 @@ impl<R: BufRead> CsvRows<R> {
         let mut reader = ReaderBuilder::new().flexible(true).from_reader(rationed);
         let columns = read_columns(&mut reader)?;
         let key_column =
-            find_column(&columns, key_column).map_err(|why| RowError::Unreadable { line: 1, why })?;
+            find_column(&columns, key_column).map_err(|why| RowError::Malformed { line: 1, why })?;
         Ok(Self { reader, ration, columns, key_column, record: ByteRecord::new() })
     }
 
     fn decode(&self, row: &mut Row) -> Result<(), String> {
         if self.record.len() != self.columns.len() {
+            let (fields, columns) = (self.record.len() as u64, self.columns.len() as u64);
             return Err(format!(
-                "{} fields, but the header has {} columns",
-                self.record.len(),
-                self.columns.len()
+                "{}, but the header has {}",
+                counted(fields, "field"),
+                counted(columns, "column")
             ));
         }
         row.key.extend_from_slice(&self.record[self.key_column]);
@@ -118,7 +120,8 @@ fn read_columns<R: Read>(reader: &mut Reader<R>) -> Result<Vec<String>, RowError
 
 fn find_column(columns: &[String], wanted: Option<&str>) -> Result<usize, String> {
     if columns.len() < 2 {
-        return Err(format!("the header has {} columns; a key and a value need two", columns.len()));
+        let columns = counted(columns.len() as u64, "column");
+        return Err(format!("the header has {columns}; a key and a value need two"));
     }
     let Some(wanted) = wanted else { return Ok(0) };
     columns
@@ -194,9 +197,9 @@ mod tests {
     fn what_is_wrong_is_named_with_its_line() {
         for (text, column, named) in [
             ("", None, "0 columns"),
-            ("only\n1\n", None, "1 columns"),
+            ("only\n1\n", None, "1 column;"),
             ("a,b\n1,2\n", Some("id"), "a, b"),
-            ("a,b\n1,\"2\n\n\"\n3\n", None, "line 5: 1 fields"),
+            ("a,b\n1,\"2\n\n\"\n3\n", None, "line 5: 1 field,"),
         ] {
             let error = read(text, column).expect_err(text).to_string();
             assert!(error.contains(named), "{text:?}: {error}");

@@ -34,6 +34,13 @@ pub struct Row {
     pub value: Vec<u8>,
 }
 
+impl Row {
+    /// The bytes of key and value.
+    pub fn bytes(&self) -> u64 {
+        (self.key.len() + self.value.len()) as u64
+    }
+}
+
 /// Rows from a file of one shape.
 pub struct Rows(Box<dyn ReadRow>);
 
