@@ -59,8 +59,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         options.check()?;
         let start = clock.now_micros();
         let fs = Arc::new(fs);
-        let listing = Listing::read(&*fs)?;
-        let loaded = look(&fs, &listing, &options)?;
+        let (listing, loaded) = look_twice(&fs, &options)?;
         if loaded.state.is_none() && !options.create_if_missing {
             return Err(Error::cannot_open(
                 "the directory is empty: there is no store, and none is to be created",
@@ -108,6 +107,20 @@ impl Listing {
     fn next_file(&self) -> u64 {
         let numbers = self.segments.iter().chain(&self.tables).chain(&self.lost);
         numbers.max().map_or(1, |last| last.saturating_add(1))
+    }
+}
+
+/// Looks at the directory, and again where that finds damage: another primary, still at work, may have removed a file
+/// between its being listed and its being missed. Damage that is found twice alike is damage.
+fn look_twice<F: Fs>(fs: &Arc<F>, options: &Options) -> Result<(Listing, Loaded)> {
+    let mut refused = None;
+    loop {
+        let listing = Listing::read(&**fs)?;
+        match look(fs, &listing, options) {
+            Ok(loaded) => return Ok((listing, loaded)),
+            Err(error) if !error.is_corrupt() || refused.as_ref() == Some(&error) => return Err(error),
+            Err(error) => refused = Some(error),
+        }
     }
 }
 

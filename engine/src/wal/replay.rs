@@ -36,6 +36,8 @@ pub struct Replay<F: Fs> {
     /// Where in the payload the packed batch begins.
     batch_at: usize,
     expected: u64,
+    /// The segment that has ended since the last record, and its length.
+    ended: Option<(String, u64)>,
     /// Damage since the last record.
     damage: Vec<Damage>,
     /// The greatest sequence number that any sound record knows to have been durable, once it was asked for.
@@ -147,6 +149,7 @@ impl<F: Fs> Replay<F> {
             header: Header { sequence: flushed + 1, durable: flushed, count: 0 },
             batch_at: 0,
             expected: flushed + 1,
+            ended: None,
             damage: Vec::new(),
             durable_max: None,
             durable_seen: 0,
@@ -222,9 +225,7 @@ impl<F: Fs> Replay<F> {
         let missing = header.sequence - self.expected;
         if missing > 0 || !self.damage.is_empty() {
             if missing > 0 && self.damage.is_empty() {
-                let reason =
-                    format!("a record begins at {}, {} was expected", header.sequence, self.expected);
-                self.damage.push(Damage { file: file.into(), offset, bytes: 0, reason });
+                self.damage.push(self.gap(header, file, offset));
             }
             if let Verdict::Stop = self.judge(Some(missing))? {
                 self.drop_record(header);
@@ -232,11 +233,30 @@ impl<F: Fs> Replay<F> {
                 return Ok(false);
             }
         }
+        self.ended = None;
         self.header = header;
         self.expected = header.last() + 1;
         self.report.records += 1;
         self.report.operations += header.count;
         Ok(true)
+    }
+
+    /// Describes a gap before a record without any damage. Where the record is the first of its segment, what is
+    /// missing is the end of the segment before.
+    fn gap(&self, header: Header, file: &str, offset: u64) -> Damage {
+        let (found, expected) = (header.sequence, self.expected);
+        match &self.ended {
+            Some((before, length)) => Damage {
+                file: before.clone(),
+                offset: *length,
+                bytes: 0,
+                reason: format!("the file ends before {expected}, and {file} begins at {found}"),
+            },
+            None => {
+                let reason = format!("a record begins at {found}, {expected} was expected");
+                Damage { file: file.into(), offset, bytes: 0, reason }
+            }
+        }
     }
 
     /// Judges the damage since the last record. `missing` operations are known to be lost, if that is known.
@@ -312,6 +332,7 @@ impl<F: Fs> Replay<F> {
 
     fn end_segment(&mut self, length: u64) -> Result<()> {
         self.report.bytes += length;
+        self.ended = self.segments.get(self.at).map(|&number| (FileName::Wal(number).to_string(), length));
         self.reader = None;
         self.at += 1;
         Ok(())
