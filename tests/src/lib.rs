@@ -14,6 +14,8 @@ pub mod host;
 pub mod journal;
 pub mod options;
 pub mod program;
+#[cfg(all(doctest, feature = "component"))]
+mod readme;
 pub mod seed;
 pub mod temp_dir;
 pub mod trace;

@@ -46,7 +46,7 @@ fn heading() -> String {
 
 fn table_line(workload: Workload, measured: &Measured) -> String {
     format!(
-        "{:<17} {:>12} {:>9.1} {:>10.1} {:>10.1} {:>10.1} {:>12.1}{}\n",
+        "{:<17} {:>12} {:>9.1} {:>10.2} {:>10.2} {:>10.2} {:>12.2}{}\n",
         workload.name(),
         number::count(measured.ops_per_sec() as u64),
         measured.mb_per_sec(),
