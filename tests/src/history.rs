@@ -141,22 +141,44 @@ pub struct Mix {
     pub upkeep: u64,
     /// Closing or killing, and opening again.
     pub reopens: u64,
+    /// The longest key has up to so many bytes.
+    pub key_bytes: usize,
     /// The longest value is drawn up to so many bytes.
     pub value_bytes: u32,
+    /// So many values out of a hundred are drawn up to the longest.
+    pub large_percent: u64,
 }
 
 impl Mix {
     /// A bit of all.
-    pub const ALL: Self = Self { writes: 45, reads: 35, upkeep: 16, reopens: 3, value_bytes: 100_000 };
+    pub const ALL: Self = Self {
+        writes: 45,
+        reads: 35,
+        upkeep: 16,
+        reopens: 3,
+        key_bytes: 65_536,
+        value_bytes: 100_000,
+        large_percent: 2,
+    };
     /// What changes files.
-    pub const CHANGES: Self = Self { writes: 70, reads: 0, upkeep: 27, reopens: 3, value_bytes: 40_000 };
+    pub const CHANGES: Self = Self {
+        writes: 66,
+        reads: 6,
+        upkeep: 25,
+        reopens: 3,
+        key_bytes: 5_000,
+        value_bytes: 40_000,
+        large_percent: 2,
+    };
+    /// Few steps, much data.
+    pub const LARGE: Self = Self { value_bytes: 300_000, large_percent: 60, ..Self::CHANGES };
 }
 
 impl History {
     /// The history of this seed.
     pub fn random(seed: u64, length: usize, mix: &Mix) -> Self {
         let mut rng = Rng::new(seed);
-        let keys = keys(&mut rng);
+        let keys = keys(&mut rng, mix.key_bytes);
         let mut writer = Writer {
             keys: Rc::clone(&keys),
             mix: *mix,
@@ -170,7 +192,7 @@ impl History {
 }
 
 /// Keys of one of several styles, each a known source of mistakes.
-fn keys(rng: &mut Rng) -> Rc<[Vec<u8>]> {
+fn keys(rng: &mut Rng, longest: usize) -> Rc<[Vec<u8>]> {
     let count = rng.pick(&[3, 10, 30, 100]);
     let style = rng.below(4);
     let mut keys: Vec<Vec<u8>> = (0..count)
@@ -181,9 +203,9 @@ fn keys(rng: &mut Rng) -> Rc<[Vec<u8>]> {
             1 => (0..rng.between(1, 5)).map(|_| rng.pick(&[0, b'a', b'b', 0xff])).collect(),
             // Any bytes.
             2 => (0..rng.between(1, 20)).map(|_| rng.next_u64() as u8).collect(),
-            // Up to the longest that is allowed.
+            // Up to the longest.
             _ => {
-                let length = rng.pick(&[1, 2, 100, 300, 1_000, 1_000, 5_000, 65_536]);
+                let length = rng.pick(&[1, 2, 100, 300, 1_000, 1_000, 5_000, 65_536]).min(longest);
                 let tail = rng.next_u64().to_be_bytes();
                 let mut key = vec![b'k'; length];
                 for (byte, &random) in key.iter_mut().rev().zip(&tail) {
@@ -259,11 +281,11 @@ impl Writer {
 
     fn value(&mut self) -> Value {
         let longest = match self.rng.below(100) {
-            0..4 => 0,
-            4..60 => 30,
-            60..85 => 300,
-            85..98 => 6_000,
-            _ => self.mix.value_bytes,
+            large if large < self.mix.large_percent => self.mix.value_bytes,
+            0..6 => 0,
+            6..62 => 30,
+            62..87 => 300,
+            _ => 6_000,
         };
         let longest = longest.min(self.mix.value_bytes);
         let length = self.rng.between(0, u64::from(longest)) as u32;

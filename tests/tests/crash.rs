@@ -12,7 +12,7 @@ use esker_tests::seed::{Rng, for_each_seed};
 #[test]
 fn at_every_call_of_short_histories() {
     for_each_seed("crash", "at_every_call_of_short_histories", 30, |seed| {
-        let life = Life::random(seed, 30);
+        let life = Life::random(seed, 30, &Mix::CHANGES);
         let calls = life.calls_that_change();
         for call in calls {
             life.crash_at(call, seed);
@@ -24,10 +24,23 @@ fn at_every_call_of_short_histories() {
 #[test]
 fn at_some_calls_of_long_histories() {
     for_each_seed("crash", "at_some_calls_of_long_histories", 40, |seed| {
-        let life = Life::random(seed, 400);
+        let life = Life::random(seed, 400, &Mix::CHANGES);
         let calls = life.calls_that_change();
         let mut rng = Rng::new(seed);
         for _ in 0..8 {
+            life.crash_at(rng.pick(&calls), rng.next_u64());
+        }
+    });
+}
+
+/// Some calls of histories with so much data that recovery moves it in pieces.
+#[test]
+fn at_some_calls_of_large_histories() {
+    for_each_seed("crash", "at_some_calls_of_large_histories", 20, |seed| {
+        let life = Life::random(seed, 80, &Mix::LARGE);
+        let calls = life.calls_that_change();
+        let mut rng = Rng::new(seed);
+        for _ in 0..3 {
             life.crash_at(rng.pick(&calls), rng.next_u64());
         }
     });
@@ -37,7 +50,7 @@ fn at_some_calls_of_long_histories() {
 #[test]
 fn at_every_call_of_recoveries() {
     for_each_seed("crash", "at_every_call_of_recoveries", 40, |seed| {
-        let life = Life::random(seed, 60);
+        let life = Life::random(seed, 60, &Mix::CHANGES);
         let calls = life.calls_that_change();
         let mut rng = Rng::new(seed);
         let crash = rng.pick(&calls);
@@ -57,8 +70,8 @@ struct Life {
 }
 
 impl Life {
-    fn random(seed: u64, steps: usize) -> Self {
-        let mut history = History::random(seed, steps + 60, &Mix::CHANGES);
+    fn random(seed: u64, steps: usize, mix: &Mix) -> Self {
+        let mut history = History::random(seed, steps + 60, mix);
         let later = History { keys: history.keys.clone(), steps: history.steps.split_off(steps) };
         Self { options: options::random(&mut Rng::new(seed ^ 0xC4A5)), history, later }
     }

@@ -10,7 +10,15 @@ use esker_tests::seed::{Rng, for_each_seed};
 use esker_tests::trace::{CallsShownOnPanic, ShownOnPanic};
 
 /// A bit of all, with fewer reads and smaller values: the loops run a history once for every call of it.
-const MIX: Mix = Mix { writes: 50, reads: 25, upkeep: 22, reopens: 3, value_bytes: 5_000 };
+const MIX: Mix = Mix {
+    writes: 50,
+    reads: 25,
+    upkeep: 22,
+    reopens: 3,
+    key_bytes: 1_000,
+    value_bytes: 5_000,
+    large_percent: 2,
+};
 
 #[test]
 fn a_call_fails() {
