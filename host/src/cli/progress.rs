@@ -14,7 +14,7 @@ pub fn of_reading(total: Option<u64>) -> ProgressBar {
     match total {
         Some(total) => styled(
             ProgressBar::new(total),
-            "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {msg}, {eta} left",
+            "{bar:16} {bytes}/{total_bytes} {bytes_per_sec} {msg}, {eta} left",
         ),
         None => styled(ProgressBar::no_length(), "{spinner} {bytes} {bytes_per_sec} {msg} in {elapsed}"),
     }
