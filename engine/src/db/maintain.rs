@@ -228,6 +228,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         if self.maintenance.retry_after > 0 {
             return Ok(None);
         }
+        self.check_primary()?;
         let job = match self.flush_job() {
             Some(job) => Some(job),
             None if self.maintenance.own_compaction.is_some() => None,
@@ -252,7 +253,10 @@ impl<F: Fs, C: Clock> Db<F, C> {
         };
         let installed = self.check_tables(result).and_then(|()| self.install_result(&job, result));
         if let Err(error) = installed {
-            self.remove_outputs(&job);
+            // A manifest whose append has failed may hold the edit all the same, and the edit the tables.
+            if self.check_writable().is_ok() {
+                self.remove_outputs(&job);
+            }
             return Err(self.fail(None, error));
         }
         Ok(())
@@ -382,6 +386,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let mut runner = match self.maintenance.own_flush.take() {
             Some(runner) => runner,
             None => {
+                self.check_primary()?;
                 let job =
                     self.flush_job().ok_or_else(|| busy("a worker flushes the memtable that is next"))?;
                 let memtable =
@@ -457,6 +462,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
                 self.install(plan.move_edit(), self.view.sealed.len())?;
                 continue;
             }
+            self.check_primary()?;
             let outputs = 2 * (plan.bytes() / self.options.table_bytes.max(1)) + 8;
             let deeper = plan.deeper(&self.view.version);
             let manual = self.maintenance.merge_all == MergeAll::Wanted && plan.reason == Reason::Manual;

@@ -18,7 +18,7 @@ use super::snapshot::Snapshots;
 use super::stats::Counters;
 use super::view::View;
 use crate::base::batch::Batch;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::file_name::FileName;
 use crate::base::options::{Options, RecoveryMode};
 use crate::compaction::{Levelled, pending_bytes};
@@ -33,6 +33,8 @@ use std::sync::Arc;
 
 /// What was replayed is copied to the new segment up to this size, and flushed to a table beyond.
 const COPY_BYTES_MAX: u64 = 1 << 20;
+/// So often an open begins anew where another primary has taken a file number before it.
+const ATTEMPTS: u32 = 5;
 /// The host's lock file, which is no part of the format.
 const LOCK: &str = "LOCK";
 
@@ -65,19 +67,29 @@ impl<F: Fs, C: Clock> Db<F, C> {
                 "the directory is empty: there is no store, and none is to be created",
             ));
         }
-        let epoch = listing.epochs.last().map_or(1, |last| last + 1);
-        let manifest = Manifest::claim(Arc::clone(&fs), epoch)?;
-        let claimed = FileName::Manifest(epoch).to_string();
-        match recover(&fs, &options, manifest) {
-            Ok(recovered) => {
-                let mut db = recovered.into_db(clock, options);
-                db.report.micros = db.clock.now_micros().saturating_sub(start);
-                Ok(db)
-            }
-            Err(error) => {
-                // Nothing was removed, the older manifest holds: the claim goes, so that the directory is as it was.
-                let _passed_over_by_the_next_open = fs.remove(&claimed);
-                Err(error)
+        let mut epoch = listing.epochs.last().map_or(1, |last| last + 1);
+        let mut attempts = 0;
+        loop {
+            let manifest = Manifest::claim(Arc::clone(&fs), epoch)?;
+            let claimed = FileName::Manifest(epoch).to_string();
+            match recover(&fs, &options, manifest) {
+                Ok(recovered) => {
+                    let mut db = recovered.into_db(clock, options);
+                    db.report.micros = db.clock.now_micros().saturating_sub(start);
+                    return Ok(db);
+                }
+                // A primary that this claim has replaced, and that has not noticed yet, has taken a number since the
+                // directory was listed. It notices before it takes many more.
+                Err(error) if *error.kind() == ErrorKind::AlreadyExists && attempts < ATTEMPTS => {
+                    attempts += 1;
+                    epoch += 1;
+                }
+                Err(error) => {
+                    // Nothing was removed, the older manifest holds: the claim goes, so that the directory is as it
+                    // was.
+                    let _passed_over_by_the_next_open = fs.remove(&claimed);
+                    return Err(error);
+                }
             }
         }
     }

@@ -191,11 +191,27 @@ impl<F: Fs, C: Clock> Db<F, C> {
     }
 
     fn rotate_log(&mut self) -> Result<()> {
-        let number = self.new_file_number();
+        self.check_primary()?;
         let sealed = self.wal.number();
-        self.wal.rotate(number).map_err(|error| self.poison("a log segment could not be begun", error))?;
+        loop {
+            let number = self.new_file_number();
+            match self.wal.rotate(number) {
+                Ok(()) => break,
+                // A primary that this one has replaced, and that has not noticed yet, has taken the number. It
+                // notices before it takes another.
+                Err(error) if *error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(self.poison("a log segment could not be begun", error)),
+            }
+        }
         self.segments.push_back(sealed);
         Ok(())
+    }
+
+    /// Makes sure, before a file is made, that nobody has taken the store over.
+    pub(super) fn check_primary(&mut self) -> Result<()> {
+        self.manifest
+            .check_fence()
+            .map_err(|error| self.poison("the manifest could not be looked for", error))
     }
 
     /// Seals the active memtable. The log moves to a new segment with it, so that a memtable covers whole segments.
