@@ -1,8 +1,8 @@
 //! The calls of `wasi:filesystem` that a store makes, without an executor between the component and the system call.
 //!
 //! wasmtime-wasi implements them as futures and drives each by tokio's `block_on`. For a sandbox whose calls may
-//! block the thread, every one of those futures is ready when it is first polled; so it is polled once, here. That
-//! is quicker by half a microsecond a call, which is a quarter of what a buffered put costs, and it works on any
+//! block the thread, every one of those futures is ready when it is first polled; so it is polled once, here. A
+//! write of 140 bytes was measured to be 0.2 µs quicker for it, a tenth of a buffered put, and a store works on any
 //! thread, even one that runs an executor. What a path may reach is wasmtime-wasi's business as before.
 //!
 //! `read`, `write` and `sync-data`, the calls that are made by the thousand, go straight to the file.

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 /// Puts and gets with `cache` as the cache's directory.
 fn run(store: &Path, cache: &Path) {
     for (arguments, answer) in [(&["put", "k", "v"][..], ""), (&["get", "k"], "v")] {
-        let output = esker(store).env("ESKER_CACHE_DIR", cache).args(arguments).output().expect("esker starts");
+        let output =
+            esker(store).env("ESKER_CACHE_DIR", cache).args(arguments).output().expect("esker starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {said}");
         assert_eq!(String::from_utf8_lossy(&output.stdout), answer, "{arguments:?}: {said}");

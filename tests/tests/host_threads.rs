@@ -138,6 +138,24 @@ fn synced_writes_of_many_threads_survive_the_end_of_the_instance() {
 }
 
 #[test]
+fn a_thread_that_runs_an_executor_may_call_the_store() {
+    // WASI for wasmtime is built on tokio, and tokio panics where a thread that drives tasks is made to wait for
+    // one. Whoever calls from async code blocks the executor for the length of the call, but that is all.
+    let dir = TempDir::new();
+    let executor = tokio::runtime::Builder::new_current_thread().build().expect("an executor");
+    executor.block_on(async {
+        let store = open(dir.path());
+        for number in 0..2_000u32 {
+            store.put(&number.to_be_bytes(), &[7; 100], Durability::Buffered).expect("put");
+        }
+        store.flush().expect("flush");
+        assert_eq!(store.verify().expect("verify").problems, Vec::<String>::new());
+        store.close().expect("close");
+        assert_eq!(open(dir.path()).get(&7u32.to_be_bytes()), Ok(Some(vec![7; 100])));
+    });
+}
+
+#[test]
 fn a_close_in_the_middle_ends_every_thread_with_reopen() {
     let dir = TempDir::new();
     let store = open(dir.path());
