@@ -7,10 +7,12 @@
 use std::collections::VecDeque;
 use std::ops::Bound;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use esker_engine::env::{Fs, ManualClock};
 use esker_engine::{
-    Cursor, Db, Durability, Error, ErrorKind, KeyRange, Options, Progress, Result, ScanOptions, Snapshot,
+    Cursor, Db, Durability, Error, ErrorKind, Job, JobResult, KeyRange, Options, Progress, Result,
+    ScanOptions, Snapshot, job,
 };
 
 use crate::history::{Op, Refused, Step};
@@ -30,7 +32,16 @@ pub struct Driver<F: Fs + Clone> {
     db: Option<Db<F, ManualClock>>,
     cursors: Vec<OpenCursor<F>>,
     snapshots: Vec<(Snapshot, State)>,
+    /// What workers have, oldest first.
+    jobs: Vec<TakenJob>,
     steps: usize,
+}
+
+struct TakenJob {
+    job: Job,
+    result: Option<JobResult>,
+    /// The store has given it up, and its worker does not know.
+    abandoned: bool,
 }
 
 struct OpenCursor<F: Fs> {
@@ -55,6 +66,7 @@ impl<F: Fs + Clone> Driver<F> {
             db: None,
             cursors: Vec::new(),
             snapshots: Vec::new(),
+            jobs: Vec::new(),
             steps: 0,
         }
     }
@@ -102,6 +114,7 @@ impl<F: Fs + Clone> Driver<F> {
     pub fn drop_store(&mut self) {
         self.cursors.clear();
         self.snapshots.clear();
+        self.jobs.clear();
         self.db = None;
     }
 
@@ -158,12 +171,22 @@ impl<F: Fs + Clone> Driver<F> {
                 Ok(())
             }
             Step::Flush => {
-                self.db().flush()?;
+                self.patiently(|db| db.flush())?;
                 self.journal.all_durable();
                 Ok(())
             }
             Step::Maintain(budget) => self.maintain(*budget).map(drop),
-            Step::Compact(budget) => self.db().compact(*budget).map(drop),
+            Step::Compact(budget) => self.patiently(|db| db.compact(*budget)).map(drop),
+            Step::Help(helped) => {
+                self.db().set_helped(*helped);
+                Ok(())
+            }
+            Step::TakeJob => self.take_job().map(drop),
+            Step::RunJob(job) => round(*job, self.jobs.len()).map_or(Ok(()), |index| self.run_job(index)),
+            Step::FinishJob(job) => {
+                round(*job, self.jobs.len()).map_or(Ok(()), |index| self.finish_job(index))
+            }
+            Step::AbandonJob(job) => self.abandon_job(*job),
             Step::CompactAll => self.compact_all(),
             Step::Sync => {
                 self.db().sync()?;
@@ -218,32 +241,37 @@ impl<F: Fs + Clone> Driver<F> {
         Write { ops: ops.iter().map(pair).collect() }
     }
 
-    /// Writes, and does maintenance for as long as the store asks for it.
     fn write(
         &mut self,
         write: Write,
         durability: Durability,
         call: impl Fn(&mut Db<F, ManualClock>, &Write) -> Result<u64>,
     ) -> Result<()> {
-        for _ in 0..SLICES_MAX {
-            match call(self.db(), &write) {
-                Ok(sequence) => {
-                    self.journal.acknowledge(write, durability, sequence);
-                    return Ok(());
+        match self.patiently(|db| call(db, &write)) {
+            Ok(sequence) => self.journal.acknowledge(write, durability, sequence),
+            Err(error) => {
+                if matches!(error.kind(), ErrorKind::Io | ErrorKind::NoSpace) {
+                    self.journal.doubt(write);
                 }
-                Err(error) if error.kind() == &ErrorKind::Busy => {
-                    assert!(self.db().pressure().stalled, "a store that is not stalled is busy: {error}");
-                    self.maintain(10_000)?;
-                }
-                Err(error) => {
-                    if matches!(error.kind(), ErrorKind::Io | ErrorKind::NoSpace) {
-                        self.journal.doubt(write);
-                    }
-                    return Err(error);
-                }
+                return Err(error);
             }
         }
-        panic!("{SLICES_MAX} slices of maintenance have not ended a stall: {:?}", self.db().pressure());
+        Ok(())
+    }
+
+    /// Makes a call, and does what it waits for as long as it is refused as busy.
+    fn patiently<T>(&mut self, call: impl Fn(&mut Db<F, ManualClock>) -> Result<T>) -> Result<T> {
+        for _ in 0..SLICES_MAX {
+            match call(self.db()) {
+                Err(error) if error.kind() == &ErrorKind::Busy => {
+                    let out = self.jobs.iter().any(|taken| !taken.abandoned);
+                    assert!(out, "a store waits for a worker, and none has a job: {error}");
+                    self.end_jobs()?;
+                }
+                answer => return answer,
+            }
+        }
+        panic!("{SLICES_MAX} rounds of work have not made room: {:?}", self.db().pressure());
     }
 
     fn refused(&mut self, what: Refused) -> Result<()> {
@@ -347,12 +375,10 @@ impl<F: Fs + Clone> Driver<F> {
 
     fn maintain(&mut self, budget_bytes: u64) -> Result<Progress> {
         let progress = self.db().maintain(budget_bytes)?;
-        if !progress.more {
+        if !progress.more && self.jobs.is_empty() {
             let pressure = self.db().pressure();
-            assert!(
-                !pressure.stalled && pressure.sealed_memtables == 0,
-                "nothing is left to do, yet {pressure:?}"
-            );
+            let idle = !pressure.stalled && pressure.sealed_memtables == 0;
+            assert!(idle, "nothing is left to do, yet {pressure:?}");
         }
         Ok(progress)
     }
@@ -366,9 +392,10 @@ impl<F: Fs + Clone> Driver<F> {
 
     fn compact_to_the_end(&mut self) -> Result<()> {
         for _ in 0..SLICES_MAX {
-            if !self.db().compact(100_000)?.more {
+            if !self.patiently(|db| db.compact(100_000))?.more {
                 return Ok(());
             }
+            self.end_jobs()?;
         }
         panic!("{SLICES_MAX} slices have not ended a compaction: {:?}", self.db().pressure());
     }
@@ -379,6 +406,69 @@ impl<F: Fs + Clone> Driver<F> {
             let found = self.db().verify()?;
             assert!(found.problems.is_empty(), "verify finds: {:#?}", found.problems);
             assert_eq!(found.entries, self.journal.live().len() as u64, "entries after a full compaction");
+        }
+        Ok(())
+    }
+
+    // Workers.
+
+    fn take_job(&mut self) -> Result<Option<usize>> {
+        let Some(job) = self.db().take_job()? else { return Ok(None) };
+        // It reaches its worker as bytes.
+        let job = Job::decode(&job.encode())?;
+        self.jobs.push(TakenJob { job, result: None, abandoned: false });
+        Ok(Some(self.jobs.len() - 1))
+    }
+
+    /// Runs a job as a worker does, which has nothing but the files. One that fails is given up; the files of one
+    /// that was given up before may be gone.
+    fn run_job(&mut self, index: usize) -> Result<()> {
+        let taken = &mut self.jobs[index];
+        if taken.result.is_some() {
+            return Ok(());
+        }
+        let id = taken.job.id();
+        match job::run(Arc::new(self.fs.clone()), taken.job.clone(), 100_000) {
+            Ok(result) => taken.result = Some(JobResult::decode(&result.encode())?),
+            Err(_) if taken.abandoned => drop(self.jobs.remove(index)),
+            Err(error) => {
+                self.jobs.remove(index);
+                self.db().abandon_job(id, Some(error.clone()))?;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish_job(&mut self, index: usize) -> Result<()> {
+        let Some(result) = self.jobs[index].result.clone() else { return Ok(()) };
+        let taken = self.jobs.remove(index);
+        match self.db().finish_job(&result) {
+            Err(error) if taken.abandoned && error.kind() == &ErrorKind::InvalidArgument => Ok(()),
+            Ok(()) if taken.abandoned => panic!("the result of a job that was given up is taken"),
+            answer => answer,
+        }
+    }
+
+    fn abandon_job(&mut self, job: usize) -> Result<()> {
+        match round(job, self.jobs.len()).map(|index| &mut self.jobs[index]) {
+            Some(taken) if !taken.abandoned => {
+                taken.abandoned = true;
+                let id = taken.job.id();
+                self.db().abandon_job(id, None)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets the workers run and bring back what they have.
+    fn end_jobs(&mut self) -> Result<()> {
+        while !self.jobs.is_empty() {
+            let jobs = self.jobs.len();
+            self.run_job(0)?;
+            if self.jobs.len() == jobs {
+                self.finish_job(0)?;
+            }
         }
         Ok(())
     }

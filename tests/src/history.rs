@@ -71,6 +71,16 @@ pub enum Step {
     Compact(u64),
     /// A full compaction, to its end.
     CompactAll,
+    /// Say whether workers take jobs.
+    Help(bool),
+    /// Take a job, as a worker does.
+    TakeJob,
+    /// Run a job that was taken.
+    RunJob(usize),
+    /// Bring a job's result back.
+    FinishJob(usize),
+    /// Give a job up; its worker may go on.
+    AbandonJob(usize),
     /// Make all durable.
     Sync,
     /// Hand deferred writes over.
@@ -356,8 +366,13 @@ impl Writer {
 
     fn upkeep(&mut self) -> Step {
         match self.rng.below(100) {
-            0..20 => Step::Flush,
-            20..60 => Step::Maintain(self.rng.pick(&[0, 1, 1_000, 20_000, 1 << 20])),
+            0..15 => Step::Flush,
+            15..22 => Step::TakeJob,
+            22..28 => Step::RunJob(self.rng.index(10)),
+            28..34 => Step::FinishJob(self.rng.index(10)),
+            34..36 => Step::AbandonJob(self.rng.index(10)),
+            36..38 => Step::Help(self.rng.percent(50)),
+            38..60 => Step::Maintain(self.rng.pick(&[0, 1, 1_000, 20_000, 1 << 20])),
             60..68 => Step::Compact(self.rng.pick(&[1, 1_000, 1 << 20])),
             68..72 => Step::CompactAll,
             72..82 => Step::Sync,
