@@ -2,8 +2,10 @@
 //!
 //! The sources are read as tokens, so comments and strings count for nothing, while macros, `use`
 //! groups and test modules count like everything else. What counts is every path that starts at
-//! the crate's root, spelled with `crate::` or with enough `super::`. lib.rs is above all ranks.
+//! the crate's root, spelled with `crate::` or with enough `super::`; a name that lib.rs re-exports
+//! counts as a use of the module that it comes from. lib.rs itself is above all ranks.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -26,18 +28,22 @@ const RANKS: [&[&str]; 9] = [
 
 const SOURCES: &str = "engine/src/";
 
+/// The names at the crate's root that are no modules, each with the module that it comes from.
+type Exports = BTreeMap<String, String>;
+
 /// Checks every module of the engine.
 pub fn check(tree: &Tree) -> Vec<Violation> {
+    let exports = exports(tree);
     let in_engine = |(path, text)| Some((path, str::strip_prefix(path, SOURCES)?, text));
     tree.texts()
         .filter_map(in_engine)
         .filter(|(_, file, _)| file.ends_with(".rs") && *file != "lib.rs")
-        .flat_map(|(path, file, text)| check_file(path, file, text))
+        .flat_map(|(path, file, text)| check_file(path, file, text, &exports))
         .collect()
 }
 
 /// Checks the module in `file`, a path from engine/src.
-fn check_file(path: &str, file: &str, text: &str) -> Vec<Violation> {
+fn check_file(path: &str, file: &str, text: &str, exports: &Exports) -> Vec<Violation> {
     let violation = |line, message| Violation { path: path.to_owned(), line, message };
     let module = module_path(file);
     let Some(own) = rank(module[0]) else {
@@ -54,7 +60,7 @@ fn check_file(path: &str, file: &str, text: &str) -> Vec<Violation> {
     let mut uses = Vec::new();
     collect(tokens, module.len(), &mut uses);
     let judge = |used: Use| {
-        let name = &used.module;
+        let name = exports.get(&used.module).unwrap_or(&used.module);
         if name == module[0] {
             return None;
         }
@@ -64,11 +70,51 @@ fn check_file(path: &str, file: &str, text: &str) -> Vec<Violation> {
                 "`{}` (rank {own}) uses `{name}` (rank {rank}); only lower ranks may be used",
                 module[0]
             ),
-            None => format!("`{name}` is no module with a rank; name the module it comes from"),
+            None => format!("`{name}` is no module with a rank, nor does lib.rs take it from one"),
         };
         Some(violation(used.line, message))
     };
     uses.into_iter().filter_map(judge).collect()
+}
+
+/// The names that lib.rs re-exports with `pub use MODULE::…`.
+fn exports(tree: &Tree) -> Exports {
+    let root = tree.files.get(&format!("{SOURCES}lib.rs"));
+    let text = root.and_then(Option::as_deref).unwrap_or_default();
+    let tokens: Vec<_> = TokenStream::from_str(text).into_iter().flatten().collect();
+    let mut exports = Exports::new();
+    for statement in tokens.split(|token| is_punct(token, ';')) {
+        let import = statement.iter().position(|token| is_word(token, "use"));
+        let Some(path) = import.map(|at| &statement[at + 1..]) else { continue };
+        if let Some(TokenTree::Ident(module)) = path.first() {
+            let mut names = Vec::new();
+            leaves(path, &mut names);
+            exports.extend(names.into_iter().map(|name| (name, module.to_string())));
+        }
+    }
+    exports
+}
+
+/// Adds the names that an import brings in: the last words of its paths, or what stands after `as`.
+fn leaves(tokens: &[TokenTree], names: &mut Vec<String>) {
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            TokenTree::Group(group) => leaves(&group.stream().into_iter().collect::<Vec<_>>(), names),
+            TokenTree::Ident(name) if name != "as" => match tokens.get(at + 1) {
+                Some(next) if is_punct(next, ':') || is_word(next, "as") => {}
+                _ => names.push(name.to_string()),
+            },
+            _ => {}
+        }
+    }
+}
+
+fn is_word(token: &TokenTree, word: &str) -> bool {
+    matches!(token, TokenTree::Ident(ident) if ident == word)
+}
+
+fn is_punct(token: &TokenTree, sign: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == sign)
 }
 
 /// `wal/reader.rs` is `[wal, reader]`; `wal/mod.rs` and `wal.rs` are `[wal]`.
@@ -132,8 +178,7 @@ fn root_path(tokens: &[TokenTree], depth: usize) -> Option<usize> {
 
 /// Whether `tokens` begin with `word::`.
 fn is_step(tokens: &[TokenTree], word: &str) -> bool {
-    let colon = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':');
-    matches!(tokens, [TokenTree::Ident(ident), a, b, ..] if ident == word && colon(a) && colon(b))
+    matches!(tokens, [first, a, b, ..] if is_word(first, word) && is_punct(a, ':') && is_punct(b, ':'))
 }
 
 /// Adds what a path continues with, `tokens` being what follows its `::`: a name, or a group of
@@ -146,9 +191,7 @@ fn heads(tokens: &[TokenTree], uses: &mut Vec<Use>) {
         TokenTree::Punct(_) => uses.push(Use { module: "*".to_owned(), line }),
         TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
             let inner: Vec<_> = group.stream().into_iter().collect();
-            let comma =
-                |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',');
-            inner.split(comma).for_each(|item| heads(item, uses));
+            inner.split(|token| is_punct(token, ',')).for_each(|item| heads(item, uses));
         }
         TokenTree::Group(_) | TokenTree::Literal(_) => {}
     }
@@ -206,8 +249,13 @@ mod tests {
 
     #[test]
     fn names_that_the_root_re_exports_are_no_way_around() {
-        assert_eq!(found("engine/src/env/mod.rs", "use crate::Db;").len(), 1);
-        assert_eq!(found("engine/src/env/mod.rs", "use crate::*;").len(), 1);
+        let root = "pub use base::{error::{Error, Result}, key::Key as Name};\npub use db::Db;\n";
+        let found = |text| {
+            let tree = Tree::of(&[("engine/src/lib.rs", root), ("engine/src/wal.rs", text)]);
+            check(&tree).iter().map(|violation| violation.line).collect::<Vec<_>>()
+        };
+        assert_eq!(found("use crate::{Error, Name};\nuse crate::Result;\nuse crate::Db;"), [3]);
+        assert_eq!(found("use crate::Unknown;\nuse crate::*;\nuse crate::Key;"), [1, 2, 3]);
     }
 
     #[test]
