@@ -9,6 +9,7 @@ use esker_host::{Batch, Durability};
 use super::escape::unescape;
 use super::failure::{Failure, Outcome};
 use super::number;
+use super::output::tell;
 use super::rows::{Lines, TSV_LINE_BYTES_MAX};
 use super::store::{Expect, StoreArgs};
 
@@ -44,7 +45,7 @@ pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
         store.write(&batch, Durability::Synced)?;
         Ok(())
     })?;
-    eprintln!("applied {}", number::counted(batch.len() as u64, "operation"));
+    tell(format!("applied {}", number::counted(batch.len() as u64, "operation")));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use esker_host::KvStore;
 
 use super::failure::Outcome;
+use super::output::tell;
 use super::store::{Expect, StoreArgs};
 use super::{number, progress};
 
@@ -25,7 +26,7 @@ Examples:
 /// Runs the command.
 pub fn run(store: &StoreArgs, _: &Args) -> Outcome {
     let bytes = store.run(Expect::Store, merge)?;
-    eprintln!("compacted: {} read and written", number::bytes(bytes));
+    tell(format!("compacted: {} read and written", number::bytes(bytes)));
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 
 use super::failure::{Failure, Outcome};
 use super::input::TextArgs;
-use super::output::{self, BUFFER_BYTES, PendingFile, RowWriter};
+use super::output::{self, BUFFER_BYTES, PendingFile, RowWriter, tell};
 use super::range::RangeArgs;
 use super::rows::{Format, PackedWriter};
 use super::store::{Expect, StoreArgs};
@@ -78,7 +78,7 @@ fn to_file(store: &KvStore, range: KeyRange, format: Format, path: &Path) -> Out
         write_rows(store, range, format, &file, &bar, |cause| Failure::file("write to", path, &cause))?;
     pending.commit(&file)?;
     bar.finish_and_clear();
-    eprintln!("exported {} to {}", number::counted(rows, "row"), path.display());
+    tell(format!("exported {} to {}", number::counted(rows, "row"), path.display()));
     Ok(())
 }
 

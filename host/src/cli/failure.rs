@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
+use super::output::tell;
+
 /// What a command ends with.
 pub type Outcome<T = ()> = Result<T, Failure>;
 
@@ -54,7 +56,7 @@ impl Failure {
                 ExitCode::from(2)
             }
             Self::Other(message) => {
-                eprintln!("esker: {message}");
+                tell(format!("esker: {message}"));
                 ExitCode::from(3)
             }
         }

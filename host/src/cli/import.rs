@@ -14,6 +14,7 @@ use esker_host::{Batch, KvStore};
 use indicatif::ProgressBar;
 
 use super::failure::{Failure, Outcome};
+use super::output::tell;
 use super::rows::{Format, Row, RowError, Rows, unpack};
 use super::store::{DurabilityArg, Expect, StoreArgs};
 use super::{number, progress};
@@ -184,7 +185,7 @@ impl<'a> Import<'a> {
     fn skip(&mut self, error: &RowError) {
         self.skipped += 1;
         if self.skipped <= SKIPPED_NAMED_MAX {
-            self.bar.suspend(|| eprintln!("skipped {}, {error}", self.name));
+            self.bar.suspend(|| tell(format!("skipped {}, {error}", self.name)));
         }
     }
 
@@ -201,9 +202,9 @@ impl<'a> Import<'a> {
 
     fn report(&self, started: Instant) {
         let rows = number::counted(self.written, "row");
-        eprintln!("imported {rows} in {:.1} s", started.elapsed().as_secs_f64());
+        tell(format!("imported {rows} in {:.1} s", started.elapsed().as_secs_f64()));
         if self.skipped > 0 {
-            eprintln!("skipped {}", number::counted(self.skipped, "line"));
+            tell(format!("skipped {}", number::counted(self.skipped, "line")));
         }
     }
 }

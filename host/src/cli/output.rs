@@ -1,5 +1,7 @@
-//! Where rows are written: standard output, or a file that appears under its name only when it is whole.
+//! Where output goes: rows to standard output or to a file that appears under its name only when it is whole, words
+//! to standard error.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -77,6 +79,12 @@ impl Drop for PendingFile {
             let _ = fs::remove_file(&self.temporary);
         }
     }
+}
+
+/// Says something on standard error. Where nobody reads that any more, the command goes on all the same: `eprintln!`
+/// would panic, and end an import in the middle.
+pub fn tell(message: impl fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{message}");
 }
 
 /// Whether rows can only be written straight to `path`: a terminal, a pipe, `/dev/null`.

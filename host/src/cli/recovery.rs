@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::failure::{Failure, Outcome};
 use super::number;
+use super::output::tell;
 
 /// Prints what was left out of the log, if anything.
 pub fn warn_of_losses(report: &str) -> Outcome {
@@ -14,7 +15,7 @@ pub fn warn_of_losses(report: &str) -> Outcome {
         Failure::other(format!("the component's recovery report cannot be read: {cause}"))
     })?;
     for line in report.lines() {
-        eprintln!("{line}");
+        tell(line);
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::output::tell;
 
 /// The directory that a bench works in. A fresh one is removed when this is dropped.
 pub struct Place {
@@ -54,7 +55,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let Some((dir, above)) = self.made.split_first() else { return };
         if let Err(cause) = fs::remove_dir_all(dir) {
-            eprintln!("esker: cannot remove {}: {cause}", dir.display());
+            tell(format!("esker: cannot remove {}: {cause}", dir.display()));
         }
         // What somebody else put something into in the meantime stays.
         let _ = above.iter().try_for_each(fs::remove_dir);
