@@ -35,5 +35,7 @@ pub use base::batch::Batch;
 pub use base::error::{Corruption, Error, ErrorKind, Result};
 pub use base::options::{Compression, Durability, Options, RecoveryMode};
 pub use base::range::{KeyRange, ScanOptions};
-pub use db::{Cursor, Db, Pressure, Progress, RecoveryReport, Snapshot, Stats, Verification};
+pub use db::{
+    Cursor, Db, Pressure, Progress, ReadView, Reader, RecoveryReport, Snapshot, Stats, Verification,
+};
 pub use job::{Job, JobResult};

@@ -6,6 +6,7 @@
 //! view       what a read sees: memtables and tables, newest first
 //! cursor     a scan that pins its view
 //! maintain   flushes and compactions, in slices
+//! reader     follows a primary by its files, in this process or another one
 //! verify     every checksum, order and reference
 //! ```
 //!
@@ -15,6 +16,7 @@
 mod cursor;
 mod maintain;
 mod open;
+mod reader;
 mod report;
 mod snapshot;
 mod stats;
@@ -26,6 +28,7 @@ mod write;
 
 pub use cursor::Cursor;
 pub use maintain::{Pressure, Progress};
+pub use reader::{ReadView, Reader};
 pub use report::RecoveryReport;
 pub use snapshot::Snapshot;
 pub use stats::Stats;

@@ -3,7 +3,7 @@
 use crate::base::options::{Durability, Options};
 use crate::base::range::{KeyRange, ScanOptions};
 use crate::env::{ManualClock, MemFs};
-use crate::{Db, ErrorKind, Job, JobResult, job};
+use crate::{Db, ErrorKind, Job, JobResult, Reader, job};
 use std::sync::Arc;
 
 type MemDb = Db<MemFs, ManualClock>;
@@ -237,4 +237,74 @@ fn a_table_that_a_worker_did_not_write_is_not_installed() {
     assert_eq!(*db.finish_job(&result).expect_err("not in this directory").kind(), ErrorKind::NotFound);
     db.flush().expect("begun again");
     assert_eq!(db.verify().expect("reads").problems, Vec::<String>::new());
+}
+
+/// All entries that a reader sees.
+fn entries(reader: &Reader<MemFs>) -> std::collections::BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut cursor = reader.scan(KeyRange::all(), ScanOptions::default()).expect("scans");
+    let mut entries = std::collections::BTreeMap::new();
+    while let Some((key, value)) = cursor.next().expect("reads") {
+        entries.insert(key.to_vec(), value.to_vec());
+    }
+    entries
+}
+
+#[test]
+fn a_reader_follows_its_primary_through_everything() {
+    for interval in [1, 7, 100, 1500] {
+        let fs = MemFs::new();
+        let mut db = Some(open(&fs));
+        let mut reader = Reader::open(fs.clone(), &small()).expect("there is a store");
+        let mut model = std::collections::BTreeMap::new();
+        let mut pinned = Vec::new();
+        for i in 0..4000u64 {
+            let primary = db.as_mut().expect("open");
+            if i % 3 == 0 {
+                primary.delete(&key(i / 3), Durability::Buffered).expect("writes");
+                model.remove(&key(i / 3));
+            } else {
+                primary.put(&key(i), &i.to_le_bytes(), Durability::Buffered).expect("writes");
+                model.insert(key(i), i.to_le_bytes().to_vec());
+            }
+            if i % 900 == 899 {
+                while primary.compact(1 << 16).expect("compacts").more {}
+            }
+            if i % 1300 == 1299 {
+                // Another primary takes over, cleanly or not.
+                if i % 2600 == 1299 {
+                    primary.close().expect("closes");
+                }
+                drop(db.take());
+                db = Some(open(&fs));
+            }
+            if i % interval == 0 {
+                let before = fs.names();
+                let sequence = reader.catch_up().expect("follows");
+                assert_eq!(sequence, db.as_ref().expect("open").last_sequence());
+                assert_eq!(fs.names(), before, "a reader makes and removes nothing");
+                assert_eq!(reader.get(&key(i)), Ok(model.get(&key(i)).cloned()));
+                if i % (interval * 10) == 0 {
+                    assert_eq!(entries(&reader), model, "at {i}, catching up every {interval}");
+                    pinned.truncate(3);
+                    pinned.push((reader.view(), key(i), model.get(&key(i)).cloned()));
+                }
+            }
+            for (view, key, value) in &pinned {
+                assert_eq!(view.get(key), Ok(value.clone()), "a view does not change");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reader_sees_no_deferred_write_and_needs_a_store() {
+    let fs = MemFs::new();
+    assert_eq!(*Reader::open(fs.clone(), &small()).expect_err("empty").kind(), ErrorKind::CannotOpen);
+    assert!(fs.names().is_empty());
+    let mut db = open(&fs);
+    let mut reader = Reader::open(fs, &small()).expect("there is a store");
+    db.put(b"a", b"1", Durability::Deferred).expect("writes");
+    assert_eq!((reader.catch_up(), reader.get(b"a")), (Ok(0), Ok(None)));
+    db.flush_deferred().expect("hands over");
+    assert_eq!((reader.catch_up(), reader.get(b"a")), (Ok(1), Ok(Some(b"1".to_vec()))));
 }

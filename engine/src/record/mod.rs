@@ -13,7 +13,7 @@
 mod reader;
 mod writer;
 
-pub use reader::{Item, RecordReader};
+pub use reader::{Item, Mark, RecordReader};
 pub use writer::Framer;
 
 /// ON DISK: the length of a block of a log file.

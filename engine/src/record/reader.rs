@@ -43,6 +43,13 @@ pub struct RecordReader<F> {
     payload: Vec<u8>,
 }
 
+/// A place between two records of a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    block_start: u64,
+    at: usize,
+}
+
 /// What stands at a place in a block.
 enum Fragment {
     Sound { part: Part, start: usize, end: usize },
@@ -110,6 +117,20 @@ impl<F: File> RecordReader<F> {
                 },
             }
         }
+    }
+
+    /// The place that the next call of [`RecordReader::read`] begins at.
+    pub fn mark(&self) -> Mark {
+        Mark { block_start: self.block_start, at: self.at }
+    }
+
+    /// Goes back to a place, to read it again: what was damage there may have been a record on its way to the file.
+    pub fn rewind(&mut self, mark: Mark) {
+        // The next call reads the block again, and goes on where these bytes end.
+        self.block.clear();
+        self.block.resize(mark.at, 0);
+        self.block_start = mark.block_start;
+        self.at = mark.at;
     }
 
     fn position(&self) -> u64 {
@@ -301,6 +322,32 @@ mod tests {
         let mut bytes = Vec::new();
         Framer::new(8).frame(b"not ours", &mut bytes);
         assert_eq!(read(bytes), (vec![], 1));
+    }
+
+    /// A reader that follows a writer may see a record before all of it is there.
+    #[test]
+    fn a_record_that_is_being_written_is_read_later() {
+        let (bytes, ends) = log();
+        let mut reader = RecordReader::new(Bytes(Vec::new()), 9);
+        let mut whole = 0;
+        for cut in (0..bytes.len()).step_by(97).chain([bytes.len()]) {
+            reader.file.0 = bytes[..cut].to_vec();
+            loop {
+                let mark = reader.mark();
+                match reader.read().expect("no I/O error") {
+                    Item::Record { .. } => {
+                        assert_eq!(reader.payload(), payload(whole));
+                        whole += 1;
+                    }
+                    Item::End { .. } => break,
+                    Item::Damage { .. } => {
+                        reader.rewind(mark);
+                        break;
+                    }
+                }
+            }
+            assert_eq!(whole, ends.iter().filter(|&&end| end <= cut).count(), "at {cut}");
+        }
     }
 
     #[test]

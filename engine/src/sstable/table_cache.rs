@@ -19,6 +19,8 @@ pub struct TableCache<F: Fs> {
     fs: Arc<F>,
     blocks: Arc<BlockCache>,
     bytes_max: u64,
+    /// Whether tables stay open until they are forgotten.
+    pins: bool,
     open: Mutex<Open<F>>,
     filter_passes: AtomicU64,
     filter_rejects: AtomicU64,
@@ -46,10 +48,17 @@ impl<F: Fs> TableCache<F> {
             fs,
             blocks: Arc::new(BlockCache::new(bytes_max)),
             bytes_max,
+            pins: false,
             open: Mutex::new(open),
             filter_passes: AtomicU64::new(0),
             filter_rejects: AtomicU64::new(0),
         }
+    }
+
+    /// A cache that keeps every table open that it has opened, until it is forgotten: for whoever cannot open it again
+    /// once its file is removed.
+    pub fn pinning(fs: Arc<F>, bytes_max: u64) -> Self {
+        Self { pins: true, ..Self::new(fs, bytes_max) }
     }
 
     /// The blocks in memory.
@@ -73,7 +82,8 @@ impl<F: Fs> TableCache<F> {
         let table = Arc::new(self.open_table(number)?);
         open.bytes += table.memory_bytes();
         open.tables.insert(number, Slot { table: Arc::clone(&table), used });
-        while open.tables.len() > 1 && (open.tables.len() > OPEN_MAX || open.bytes > self.bytes_max / 2) {
+        let too_many = |open: &Open<F>| open.tables.len() > OPEN_MAX || open.bytes > self.bytes_max / 2;
+        while !self.pins && open.tables.len() > 1 && too_many(&open) {
             open.close_oldest();
         }
         self.blocks.set_capacity(self.bytes_max.saturating_sub(open.bytes));

@@ -28,14 +28,15 @@ pub struct Header {
 }
 
 impl Header {
-    fn encode(&self, out: &mut Vec<u8>) {
+    /// Appends the header to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
         put_u64(out, self.sequence);
         put_varint(out, (self.sequence - 1).saturating_sub(self.durable));
         put_varint(out, self.count);
     }
 
     /// Splits a record into its header and its packed batch.
-    fn decode(record: &[u8]) -> Option<(Self, &[u8])> {
+    pub fn decode(record: &[u8]) -> Option<(Self, &[u8])> {
         let mut decoder = Decoder::new(record);
         let sequence = decoder.u64()?;
         let durable = sequence.checked_sub(1)?.checked_sub(decoder.varint()?)?;

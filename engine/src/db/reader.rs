@@ -1,0 +1,410 @@
+//! A reader: follows a primary, in this process or another one, by reading its manifest and its log.
+//!
+//! It writes nothing, locks nothing and asks nobody. What it sees is the state of the primary at some moment, whole
+//! batches only; [`Reader::catch_up`] moves that moment on:
+//!
+//! 1. Read on in the log, into a memtable of the reader's own.
+//! 2. Read on in the manifest. Where another primary has taken over, begin anew.
+//! 3. Open the tables that are new. One that is missing was removed since: the manifest says so by now; go to 1.
+//! 4. Where tables hold more than was read of the log, go on with the log where they end.
+//!
+//! Every table that a view refers to is open, so it can be read though the primary has removed its file. Writes that a
+//! primary has deferred are not seen until they are handed to the operating system.
+
+use super::cursor::Cursor;
+use super::view::View;
+use crate::base::batch::{Batch, check_key};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::file_name::FileName;
+use crate::base::options::Options;
+use crate::base::range::{KeyRange, ScanOptions};
+use crate::env::{File, Fs};
+use crate::memtable::Memtable;
+use crate::record::{Item, RecordReader};
+use crate::sstable::TableCache;
+use crate::version::{State, TableMeta, VersionEdit};
+use crate::wal::Header;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// So often a reader begins again where the primary has moved on under it, before it says so.
+const ATTEMPTS: u32 = 100;
+/// A memtable of this size is sealed at the end of a log segment, so that it can go once tables hold what it holds.
+const MEMTABLE_BYTES: u64 = 1 << 20;
+
+/// Follows a store that a primary has open, or that nobody has.
+#[derive(Debug)]
+pub struct Reader<F: Fs> {
+    fs: Arc<F>,
+    tables: Arc<TableCache<F>>,
+    cache_bytes: u64,
+    // What was read of the manifest.
+    epoch: u64,
+    manifest: RecordReader<F::File>,
+    state: State,
+    // What was read of the log.
+    segment: u64,
+    log: RecordReader<F::File>,
+    /// Sealed memtables and the last sequence number in each, oldest first.
+    sealed: VecDeque<(u64, Arc<Memtable>)>,
+    // What reads see.
+    view: ReadView<F>,
+    /// Tables that are no longer live, until nobody reads them.
+    obsolete: Vec<Arc<TableMeta>>,
+}
+
+/// A state of the store that does not change. It pins the files that it needs until it is dropped.
+#[derive(Debug)]
+pub struct ReadView<F: Fs> {
+    view: Arc<View<F>>,
+    sequence: u64,
+}
+
+/// Why a step of following has to be begun anew.
+enum Moved {
+    /// The files that it needed are gone: read the manifest on.
+    On,
+    /// Another primary has taken over, or the log does not go on where it was left.
+    Away,
+}
+
+impl<F: Fs> Reader<F> {
+    /// Begins to read the store in `fs`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for an option beyond its limits, `CannotOpen` where there is no store or its format is newer,
+    /// `Corrupt` where a file is damaged, `Busy` where the primary moves on faster than the reader follows, and those
+    /// of the file system.
+    pub fn open(fs: F, options: &Options) -> Result<Self> {
+        options.check()?;
+        let fs = Arc::new(fs);
+        let mut reader = Self::begin(fs, options.cache_bytes())?;
+        reader.catch_up()?;
+        Ok(reader)
+    }
+
+    /// Sees what the primary has handed to the operating system by now. Returns the last sequence number.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::open`]. The reader then sees what it saw before.
+    pub fn catch_up(&mut self) -> Result<u64> {
+        for _ in 0..ATTEMPTS {
+            match self.follow()? {
+                None => return Ok(self.view.sequence),
+                Some(Moved::On) => {}
+                Some(Moved::Away) => *self = Self::begin(Arc::clone(&self.fs), self.cache_bytes)?,
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Busy,
+            format!("the primary has removed what a reader needed {ATTEMPTS} times in a row: try again"),
+        ))
+    }
+
+    /// The sequence number of the last write that is seen.
+    pub fn last_sequence(&self) -> u64 {
+        self.view.sequence
+    }
+
+    /// Pins what is seen now.
+    pub fn view(&self) -> ReadView<F> {
+        ReadView { view: Arc::clone(&self.view.view), sequence: self.view.sequence }
+    }
+
+    /// The value of `key`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadView::get`].
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.view.get(key)
+    }
+
+    /// Reads a range.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadView::scan`].
+    pub fn scan(&self, range: KeyRange, options: ScanOptions) -> Result<Cursor<F>> {
+        self.view.scan(range, options)
+    }
+
+    /// Reads the newest manifest that begins with a snapshot; sees nothing of the log yet.
+    fn begin(fs: Arc<F>, cache_bytes: u64) -> Result<Self> {
+        for _ in 0..ATTEMPTS {
+            let mut epochs = Vec::new();
+            for name in fs.list()? {
+                if let Some(FileName::Manifest(epoch)) = FileName::parse(&name) {
+                    epochs.push(epoch);
+                }
+            }
+            epochs.sort_unstable();
+            if epochs.is_empty() {
+                return Err(Error::cannot_open("there is no store to read: the directory has no manifest"));
+            }
+            for &epoch in epochs.iter().rev() {
+                if let Some(reader) = Self::begin_at(&fs, cache_bytes, epoch)? {
+                    return Ok(reader);
+                }
+            }
+        }
+        Err(Error::cannot_open("there is no store to read yet: no manifest begins with a complete state"))
+    }
+
+    /// `None` where the epoch's manifest is gone or does not begin with a snapshot, or the log that it names is gone.
+    fn begin_at(fs: &Arc<F>, cache_bytes: u64, epoch: u64) -> Result<Option<Self>> {
+        let name = FileName::Manifest(epoch).to_string();
+        let Some(file) = found(fs.open(&name))? else { return Ok(None) };
+        let mut manifest = RecordReader::new(file, epoch);
+        let Item::Record { offset } = manifest.read()? else { return Ok(None) };
+        let edit = VersionEdit::decode(manifest.payload()).map_err(|error| error.at(name, offset))?;
+        let Some(state) = edit.to_state() else { return Ok(None) };
+        let mut state = state?;
+        read_edits(&mut manifest, epoch, &mut state)?;
+        let segment = state.log;
+        let Some(file) = found(fs.open(&FileName::Wal(segment).to_string()))? else { return Ok(None) };
+        let tables = Arc::new(TableCache::pinning(Arc::clone(fs), cache_bytes));
+        let view = View {
+            active: Arc::new(Memtable::new()),
+            sealed: Vec::new(),
+            version: Arc::clone(&state.version),
+            tables: Arc::clone(&tables),
+        };
+        let reader = Self {
+            fs: Arc::clone(fs),
+            tables,
+            cache_bytes,
+            epoch,
+            manifest,
+            segment,
+            log: RecordReader::new(file, segment),
+            sealed: VecDeque::new(),
+            view: ReadView { view: Arc::new(view), sequence: state.flushed },
+            state,
+            obsolete: Vec::new(),
+        };
+        Ok(reader.pin_tables(&reader.state)?.then_some(reader))
+    }
+
+    /// One round of following; `None` when it is done.
+    fn follow(&mut self) -> Result<Option<Moved>> {
+        let own = self.fs.exists(&FileName::Manifest(self.epoch).to_string())?;
+        let next = FileName::Manifest(self.epoch + 1).to_string();
+        // A claim without a complete state is passed over: its primary is still reading the log.
+        if !own || (self.fs.exists(&next)? && Self::begin_at(&self.fs, 0, self.epoch + 1)?.is_some()) {
+            return Ok(Some(Moved::Away));
+        }
+        if !self.read_log()? {
+            return Ok(Some(Moved::Away));
+        }
+        let mut state = self.state.clone();
+        read_edits(&mut self.manifest, self.epoch, &mut state)?;
+        if Arc::ptr_eq(&state.version, &self.view.view.version) {
+            return Ok(None);
+        }
+        if !self.pin_tables(&state)? {
+            // Removed since: a later edit says so, and the reader has the edits before it.
+            self.state = state;
+            return Ok(Some(Moved::On));
+        }
+        self.install(state)
+    }
+
+    /// Opens all tables of a state. False where one is gone.
+    fn pin_tables(&self, state: &State) -> Result<bool> {
+        for (_, table) in state.version.tables() {
+            match self.tables.table(table.number) {
+                Ok(_) => {}
+                Err(_) if !self.fs.exists(&FileName::Table(table.number).to_string())? => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes a state, whose tables are open, the one that reads see.
+    fn install(&mut self, state: State) -> Result<Option<Moved>> {
+        let mut active = Arc::clone(&self.view.view.active);
+        if state.flushed > self.view.sequence {
+            // Tables hold more than was read of the log: what was read is among it.
+            let Some(file) = found(self.fs.open(&FileName::Wal(state.log).to_string()))? else {
+                self.state = state;
+                return Ok(Some(Moved::On));
+            };
+            self.segment = state.log;
+            self.log = RecordReader::new(file, state.log);
+            self.view.sequence = state.flushed;
+            self.sealed.clear();
+            active = Arc::new(Memtable::new());
+        }
+        self.sealed.retain(|(last, _)| *last > state.flushed);
+        let live = |number: u64| state.version.tables().any(|(_, table)| table.number == number);
+        let before = self.view.view.version.tables().map(|(_, table)| table);
+        self.obsolete.extend(before.filter(|table| !live(table.number)).cloned());
+        self.state = state;
+        self.show(active);
+        // The log may have gone on since: one more round makes sure that what an edit tells is seen whole.
+        Ok(Some(Moved::On))
+    }
+
+    fn show(&mut self, active: Arc<Memtable>) {
+        self.view.view = Arc::new(View {
+            active,
+            sealed: self.sealed.iter().rev().map(|(_, memtable)| Arc::clone(memtable)).collect(),
+            version: Arc::clone(&self.state.version),
+            tables: Arc::clone(&self.tables),
+        });
+        let tables = &self.tables;
+        self.obsolete.retain(|table| {
+            let read = Arc::strong_count(table) > 1;
+            if !read {
+                tables.forget(table.number);
+            }
+            read
+        });
+    }
+
+    /// Reads on in the log to its present end. False where it does not go on where it was left.
+    fn read_log(&mut self) -> Result<bool> {
+        loop {
+            let mark = self.log.mark();
+            match self.log.read()? {
+                Item::Record { offset } => {
+                    let Some((header, packed)) = Header::decode(self.log.payload()) else {
+                        return Err(self.damaged(offset, "a record's header is malformed"));
+                    };
+                    if header.count == 0 || header.last() <= self.view.sequence {
+                        continue;
+                    }
+                    if header.sequence != self.view.sequence + 1 {
+                        return Ok(false);
+                    }
+                    let batch = Batch::from_packed(packed.to_vec());
+                    let Some(batch) = batch.ok().filter(|batch| batch.len() == header.count) else {
+                        return Err(self.damaged(offset, "a record holds no batch"));
+                    };
+                    self.view.view.active.apply(header.sequence, &batch);
+                    self.view.sequence = header.last();
+                }
+                Item::Damage { offset, reason, .. } => {
+                    // A record on its way to the file looks like this. One that others follow is damaged.
+                    if matches!(self.log.read()?, Item::Record { .. }) {
+                        return Err(self.damaged(offset, &reason));
+                    }
+                    self.log.rewind(mark);
+                    return Ok(true);
+                }
+                Item::End { .. } => match self.next_segment()? {
+                    // Rotation came after the segment's last record: look once more before leaving it.
+                    Some(next) if matches!(self.peek()?, Item::End { .. }) => {
+                        if !self.enter(next)? {
+                            return Ok(true);
+                        }
+                    }
+                    Some(_) => {}
+                    None => return Ok(true),
+                },
+            }
+        }
+    }
+
+    /// What stands at the place that reading has come to.
+    fn peek(&mut self) -> Result<Item> {
+        let mark = self.log.mark();
+        let item = self.log.read()?;
+        self.log.rewind(mark);
+        Ok(item)
+    }
+
+    fn next_segment(&self) -> Result<Option<u64>> {
+        let mut next = None;
+        for name in self.fs.list()? {
+            if let Some(FileName::Wal(number)) = FileName::parse(&name)
+                && number > self.segment
+                && next.is_none_or(|found| number < found)
+            {
+                next = Some(number);
+            }
+        }
+        Ok(next)
+    }
+
+    /// Goes on with the next segment. False where it is gone already.
+    fn enter(&mut self, segment: u64) -> Result<bool> {
+        let Some(file) = found(self.fs.open(&FileName::Wal(segment).to_string()))? else { return Ok(false) };
+        self.segment = segment;
+        self.log = RecordReader::new(file, segment);
+        let active = &self.view.view.active;
+        if active.bytes() >= MEMTABLE_BYTES {
+            self.sealed.push_back((self.view.sequence, Arc::clone(active)));
+            self.show(Arc::new(Memtable::new()));
+        }
+        Ok(true)
+    }
+
+    fn damaged(&self, offset: u64, reason: &str) -> Error {
+        Error::corrupt(FileName::Wal(self.segment).to_string(), offset, reason)
+    }
+}
+
+impl<F: Fs> ReadView<F> {
+    /// The sequence number of the last write that is seen.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The value of `key`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a key beyond its limits, `Corrupt` where a block is damaged, and those of the file system.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        check_key(key)?;
+        let mut value = Vec::new();
+        let found = self.view.get(key, self.sequence, &mut |bytes| value.extend_from_slice(bytes))?;
+        Ok(found.then_some(value))
+    }
+
+    /// Reads a range.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system; the cursor's own come from its [`Cursor::next`].
+    pub fn scan(&self, range: KeyRange, options: ScanOptions) -> Result<Cursor<F>> {
+        Cursor::new(Arc::clone(&self.view), self.sequence, range, options)
+    }
+}
+
+/// Reads the edits that the manifest has by now into `state`.
+fn read_edits<T: File>(manifest: &mut RecordReader<T>, epoch: u64, state: &mut State) -> Result<()> {
+    let name = FileName::Manifest(epoch).to_string();
+    loop {
+        let mark = manifest.mark();
+        match manifest.read()? {
+            Item::End { .. } => return Ok(()),
+            Item::Damage { offset, reason, .. } => {
+                if matches!(manifest.read()?, Item::Record { .. }) {
+                    return Err(Error::corrupt(name, offset, reason));
+                }
+                manifest.rewind(mark);
+                return Ok(());
+            }
+            Item::Record { offset } => {
+                let edit = VersionEdit::decode(manifest.payload())
+                    .map_err(|error| error.at(name.clone(), offset))?;
+                *state = edit.apply(state)?;
+            }
+        }
+    }
+}
+
+/// `None` where the file is not there.
+fn found<T>(opened: Result<T>) -> Result<Option<T>> {
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
