@@ -61,8 +61,10 @@ impl Levelled {
     pub fn pick_all(&self, version: &Version) -> Option<Plan> {
         let deepest = version.deepest().max(1);
         let merged = (0..deepest).all(|level| version.level(level).is_empty());
-        let tombstones = version.tables().any(|(_, table)| table.tombstones > 0);
-        if version.tables().next().is_none() || (merged && !tombstones) {
+        // Old versions of keys are there for snapshots, which may have been released since.
+        let more = |table: &TableMeta| table.tombstones > 0 || table.keys < table.entries;
+        let superfluous = version.tables().any(|(_, table)| more(table));
+        if version.tables().next().is_none() || (merged && !superfluous) {
             return None;
         }
         let inputs: Vec<_> = version.tables().map(|(level, table)| (level, Arc::clone(table))).collect();
@@ -232,6 +234,7 @@ mod tests {
             number,
             size: size.parse().expect("a size"),
             entries: 100,
+            keys: 100,
             blocks: 10,
             sequence_min: number * 100,
             sequence_max: number * 100 + 99,
@@ -246,7 +249,9 @@ mod tests {
                     let (tombstones, entries) = value.split_once('/').expect("tombstones/entries");
                     table.tombstones = tombstones.parse().expect("a number");
                     table.entries = entries.parse().expect("a number");
+                    table.keys = table.entries;
                 }
+                "keys" => table.keys = value.parse().expect("a number"),
                 "blocks" => table.tombstone_blocks = value.parse().expect("a number"),
                 other => panic!("unknown setting {other}"),
             }

@@ -77,7 +77,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         // A cache of its own that holds nothing: every block is read from the file.
         let mut iter = table.iter(&Arc::new(BlockCache::new(0)), ReadMode::Sequential);
         let mut last: Vec<u8> = Vec::new();
-        let (mut count, mut tombstones) = (0, 0);
+        let (mut count, mut tombstones, mut keys) = (0, 0, 0);
         iter.seek_to_first()?;
         while iter.valid() {
             let key = iter.key();
@@ -97,6 +97,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             if !table.may_contain(crate::base::checksum::key_hash(user)) {
                 return Err(wrong(format!("the filter does not know the key of entry {count}")));
             }
+            keys += u64::from(count == 0 || user != split(&last).0);
             tombstones += u64::from(kind_of(trailer) == Some(Kind::Delete));
             count += 1;
             last.clear();
@@ -104,10 +105,10 @@ impl<F: Fs, C: Clock> Db<F, C> {
             iter.next()?;
         }
         *entries += count;
-        if (count, tombstones) != (meta.entries, meta.tombstones) || last != meta.largest {
+        if (count, tombstones, keys) != (meta.entries, meta.tombstones, meta.keys) || last != meta.largest {
             return Err(wrong(format!(
-                "the table has {count} entries and {tombstones} tombstones, the manifest says {} and {}",
-                meta.entries, meta.tombstones
+                "the table has {count} entries, {tombstones} tombstones and {keys} keys, the manifest says {}, {} and {}",
+                meta.entries, meta.tombstones, meta.keys
             )));
         }
         Ok(())

@@ -99,6 +99,7 @@ impl<F: File> TableBuilder<F> {
         }
         if self.properties.entries == 0 || user != self.last_user_key {
             self.hashes.push(key_hash(user));
+            self.properties.keys += 1;
             self.last_user_key.clear();
             self.last_user_key.extend_from_slice(user);
         }

@@ -65,6 +65,8 @@ pub struct Properties {
     pub entries: u64,
     /// The number of tombstones.
     pub tombstones: u64,
+    /// The number of different user keys.
+    pub keys: u64,
     /// The least sequence number.
     pub sequence_min: u64,
     /// The greatest sequence number.
@@ -95,6 +97,7 @@ impl Properties {
             (12, self.value_bytes),
             (14, self.blocks),
             (16, self.tombstone_blocks),
+            (18, self.keys),
         ];
         for (tag, value) in numbers {
             put_varint(&mut out, tag);
@@ -131,6 +134,7 @@ impl Properties {
                 12 => found.value_bytes = value,
                 14 => found.blocks = value,
                 16 => found.tombstone_blocks = value,
+                18 => found.keys = value,
                 _ => {}
             }
         }
@@ -213,6 +217,7 @@ mod tests {
         let properties = Properties {
             entries: 7,
             tombstones: 300,
+            keys: 6,
             sequence_min: 1,
             sequence_max: 1 << 50,
             key_bytes: 10,

@@ -195,6 +195,7 @@ mod tests {
             size: 1000 + number,
             entries: 10,
             tombstones: 1,
+            keys: 9,
             blocks: 3,
             tombstone_blocks: 0,
             sequence_min: number * 10,

@@ -23,6 +23,8 @@ pub struct TableMeta {
     pub entries: u64,
     /// The number of tombstones.
     pub tombstones: u64,
+    /// The number of different user keys.
+    pub keys: u64,
     /// The number of data blocks.
     pub blocks: u64,
     /// The number of data blocks of which at least half of the entries are tombstones.
@@ -45,6 +47,7 @@ impl TableMeta {
             size,
             entries: properties.entries,
             tombstones: properties.tombstones,
+            keys: properties.keys,
             blocks: properties.blocks,
             tombstone_blocks: properties.tombstone_blocks,
             sequence_min: properties.sequence_min,
@@ -63,6 +66,7 @@ impl TableMeta {
             self.size,
             self.entries,
             self.tombstones,
+            self.keys,
             self.blocks,
             self.tombstone_blocks,
             self.sequence_min,
@@ -85,6 +89,7 @@ impl TableMeta {
             size: decoder.varint()?,
             entries: decoder.varint()?,
             tombstones: decoder.varint()?,
+            keys: decoder.varint()?,
             blocks: decoder.varint()?,
             tombstone_blocks: decoder.varint()?,
             sequence_min: decoder.varint()?,
