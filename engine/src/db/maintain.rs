@@ -257,7 +257,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             if self.check_writable().is_ok() {
                 self.remove_outputs(&job);
             }
-            return Err(self.fail(None, error));
+            return Err(self.fail(job.id(), None, error));
         }
         Ok(())
     }
@@ -272,13 +272,13 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let Some(job) = self.maintenance.taken.remove(&id) else {
             return Err(Error::invalid(format!("no job {id} is out: it was finished or abandoned")));
         };
+        self.remove_outputs(&job);
+        self.maintenance.maybe_due = true;
         if self.maintenance.merge_all == MergeAll::Running(id) {
             self.maintenance.merge_all = MergeAll::No;
         }
-        self.remove_outputs(&job);
-        self.maintenance.maybe_due = true;
         if let Some(reason) = reason {
-            self.fail(None, reason);
+            self.fail(id, None, reason);
         }
         Ok(())
     }
@@ -364,13 +364,13 @@ impl<F: Fs, C: Clock> Db<F, C> {
         }
     }
 
-    /// Remembers a job's failure and gives the job up.
-    fn fail(&mut self, runner: Option<Runner<F>>, error: Error) -> Error {
+    /// Remembers why job `id` has failed, and gives it up.
+    fn fail(&mut self, id: u64, runner: Option<Runner<F>>, error: Error) -> Error {
         let error = self.explain(error);
+        if self.maintenance.merge_all == MergeAll::Running(id) {
+            self.maintenance.merge_all = MergeAll::No;
+        }
         if let Some(runner) = runner {
-            if self.maintenance.merge_all == MergeAll::Running(runner.job().id()) {
-                self.maintenance.merge_all = MergeAll::No;
-            }
             runner.abandon();
         }
         if *error.kind() == ErrorKind::NoSpace {
@@ -402,7 +402,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
                 }
                 Ok(step.bytes)
             }
-            Err(error) => Err(self.fail(Some(runner), error)),
+            Err(error) => Err(self.fail(runner.job().id(), Some(runner), error)),
         }
     }
 
@@ -410,8 +410,11 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let mut runner = match self.maintenance.own_compaction.take() {
             Some(runner) => runner,
             None => match self.compaction_job()? {
-                Some(job) => Runner::compact(Arc::clone(&self.fs), job, &self.tables)
-                    .map_err(|error| self.fail(None, error))?,
+                Some(job) => {
+                    let id = job.id();
+                    Runner::compact(Arc::clone(&self.fs), job, &self.tables)
+                        .map_err(|error| self.fail(id, None, error))?
+                }
                 None => return Ok(None),
             },
         };
@@ -423,7 +426,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
                 }
                 Ok(Some(step.bytes))
             }
-            Err(error) => Err(self.fail(Some(runner), error)),
+            Err(error) => Err(self.fail(runner.job().id(), Some(runner), error)),
         }
     }
 
@@ -478,8 +481,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let version = &self.view.version;
         let busy = self.maintenance.busy();
         if self.maintenance.merge_all == MergeAll::Wanted {
-            if !busy.is_empty() {
-                // It begins when what is under way has ended.
+            if !busy.is_empty() || !self.view.sealed.is_empty() {
+                // It begins when what is under way has ended and what was sealed for it is in tables.
                 return None;
             }
             let plan = self.levelled.pick_all(version);
