@@ -6,7 +6,7 @@
 use crate::bindings::exports::esker::kv::kv_store as wit;
 use crate::bindings::exports::esker::kv::kv_store::{Entry, Error, GuestCursor, GuestSnapshot, GuestStore};
 use crate::wasi_clock::WasiClock;
-use crate::wasi_fs::{DirectorySync, WasiFs};
+use crate::wasi_fs::WasiFs;
 use crate::{Component, convert, directory, panic_message};
 use esker_engine::base::coding::put_bytes;
 use esker_engine::{Cursor as EngineCursor, Db, KeyRange, ScanOptions, Snapshot as EngineSnapshot};
@@ -223,12 +223,8 @@ fn too_much(call: &str, bytes: usize) -> Error {
 
 /// The engine's stats with one more member, which only the component knows: whether the host makes directory
 /// entries durable.
-fn with_directory_sync(stats: &str, directory_sync: DirectorySync) -> String {
-    let told = match directory_sync {
-        DirectorySync::Unknown => "null",
-        DirectorySync::Works => "true",
-        DirectorySync::Unsupported => "false",
-    };
+fn with_directory_sync(stats: &str, directory_sync: Option<bool>) -> String {
+    let told = directory_sync.map_or("null".into(), |works| works.to_string());
     let members = stats.strip_suffix('}').expect("the engine's stats are a JSON object");
     let comma = if members.ends_with('{') { "" } else { "," };
     format!("{members}{comma}\"directory_sync\":{told}}}")

@@ -9,8 +9,7 @@ use crate::bindings::wasi::filesystem::types::{
 };
 use esker_engine::env::{File, Fs};
 use esker_engine::{Error, ErrorKind, Result};
-use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 
 /// How many bytes a copy moves at a time: as much as wasmtime gives in one read.
 const COPY_BYTES: usize = 65_536;
@@ -18,30 +17,20 @@ const COPY_BYTES: usize = 65_536;
 /// A directory of the host, as the engine's [`Fs`].
 #[derive(Debug, Clone)]
 pub struct WasiFs {
-    directory: Rc<Descriptor>,
-    directory_sync: Rc<Cell<DirectorySync>>,
-}
-
-/// Whether the host makes directory entries durable. WASI does not promise it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DirectorySync {
-    /// Nothing was tried yet.
-    Unknown,
-    /// The host synced the directory when it was last asked.
-    Works,
-    /// The host cannot sync a directory: whether a new file's name survives a power cut is up to it.
-    Unsupported,
+    directory: Arc<Descriptor>,
+    directory_sync: Arc<OnceLock<bool>>,
 }
 
 impl WasiFs {
     /// The file system whose files are the entries of `directory`.
     pub fn new(directory: Descriptor) -> Self {
-        Self { directory: Rc::new(directory), directory_sync: Rc::new(Cell::new(DirectorySync::Unknown)) }
+        Self { directory: Arc::new(directory), directory_sync: Arc::default() }
     }
 
-    /// What is known about the durability of directory entries on this host.
-    pub fn directory_sync(&self) -> DirectorySync {
-        self.directory_sync.get()
+    /// Whether the host makes the names of files durable, which WASI does not promise. `None` before it was asked for
+    /// the first time.
+    pub fn directory_sync(&self) -> Option<bool> {
+        self.directory_sync.get().copied()
     }
 
     fn copy(&self, from: &str, to: &str) -> Result<()> {
@@ -117,17 +106,13 @@ impl Fs for WasiFs {
     }
 
     fn sync_dir(&self) -> Result<()> {
-        match self.directory.sync() {
-            Ok(()) => {
-                self.directory_sync.set(DirectorySync::Works);
-                Ok(())
-            }
-            Err(code) if cannot_sync_directories(code) => {
-                self.directory_sync.set(DirectorySync::Unsupported);
-                Ok(())
-            }
-            Err(code) => Err(file_error("sync", "the directory", code)),
-        }
+        let works = match self.directory.sync() {
+            Ok(()) => true,
+            Err(code) if cannot_sync_directories(code) => false,
+            Err(code) => return Err(file_error("sync", "the directory", code)),
+        };
+        self.directory_sync.get_or_init(|| works);
+        Ok(())
     }
 }
 

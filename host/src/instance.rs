@@ -70,7 +70,7 @@ impl Instance {
     ///
     /// Whatever opening the store answers.
     pub fn open_in(runtime: &Runtime, sandbox: &Sandbox, options: &Options) -> Result<Self> {
-        let mut wasm = sandbox.build(runtime)?;
+        let mut wasm = sandbox.build(runtime.engine())?;
         let component = runtime.component().instantiate(&mut wasm).map_err(|error| trap(&wasm, &error))?;
         let kv = component.esker_kv_kv_store().clone();
         let maintenance = component.esker_kv_maintenance().clone();
@@ -340,18 +340,19 @@ impl fmt::Debug for Instance {
 
 /// What is known about a call that did not come back.
 pub(crate) fn trap(wasm: &Wasm, error: &wasmtime::Error) -> Error {
-    let state = wasm.data();
-    if let Some((denied, limit)) = state.denied_memory() {
-        return Error::Trap(format!(
+    let refused = wasm.data().denied_memory().map(|(denied, limit)| {
+        format!(
             "it asked for {denied} bytes of memory, and its limit is {limit}: give the store a higher limit, or less \
              memory to plan with"
-        ));
-    }
-    match state.last_words() {
-        // Not a panic: the stack is all there is to report.
-        words if words.is_empty() => Error::Trap(format!("{error:?}")),
-        words => Error::Trap(words),
-    }
+        )
+    });
+    let words = Some(wasm.data().last_words()).filter(|words| !words.is_empty());
+    Error::Trap(match (words, refused) {
+        (None, None) => format!("{error:?}"),
+        (None, Some(refused)) => refused,
+        (Some(words), None) => words,
+        (Some(words), Some(refused)) => format!("{words} ({refused})"),
+    })
 }
 
 /// The store knows its directory as "."; the caller knows it by its path.

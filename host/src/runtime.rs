@@ -78,7 +78,7 @@ impl Runtime {
     /// `Component` when the bytes are no component, or one that is not a store.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         check_kind(bytes)?;
-        let engine = Engine::new(&config()).map_err(|error| failed("cannot start wasmtime", error))?;
+        let engine = new_engine()?;
         let component = image_cache::load_or_compile(&engine, bytes)
             .map_err(|error| failed("it is not a valid WebAssembly component", error))?;
         check_exports(&engine, &component)?;
@@ -114,7 +114,13 @@ fn config() -> Config {
     config
 }
 
-fn linker(engine: &Engine) -> wasmtime::Result<Linker<SandboxState>> {
+/// What compiles components and runs them.
+pub(crate) fn new_engine() -> Result<Engine> {
+    Engine::new(&config()).map_err(|error| failed("cannot start wasmtime", error))
+}
+
+/// What a component in a sandbox can import.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<SandboxState>> {
     let mut linker = Linker::new(engine);
     sandbox::add_to_linker(&mut linker)?;
     Ok(linker)

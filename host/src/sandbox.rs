@@ -4,11 +4,12 @@
 use crate::batch::limits;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::instance::trap;
 use crate::options::Options;
-use crate::runtime::Runtime;
+use crate::runtime;
 use std::path::{Path, PathBuf};
-use wasmtime::component::{HasData, Linker, ResourceTable};
-use wasmtime::{ResourceLimiter, Store};
+use wasmtime::component::{Component, HasData, Linker, ResourceTable};
+use wasmtime::{Engine, ResourceLimiter, Store};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
@@ -62,17 +63,35 @@ impl Sandbox {
         self
     }
 
+    /// Runs a function of any component, one without parameters and results, in an instance of its own: for tests of
+    /// what a sandbox gives and what it does not.
+    ///
+    /// # Errors
+    ///
+    /// `Component` where the bytes are no component, want more than a sandbox gives, or export no such function;
+    /// `Trap` where it does not return.
+    pub fn call(&self, component: &[u8], function: &str) -> Result<()> {
+        let engine = runtime::new_engine()?;
+        let mut store = self.build(&engine)?;
+        let unfit = |error: wasmtime::Error| Error::Component(format!("{error:#}"));
+        let component = Component::from_binary(&engine, component).map_err(unfit)?;
+        let linker = runtime::linker(&engine).map_err(unfit)?;
+        let instance = linker.instantiate(&mut store, &component).map_err(unfit)?;
+        let function = instance.get_typed_func::<(), ()>(&mut store, function).map_err(unfit)?;
+        function.call(&mut store, ()).map_err(|error| trap(&store, &error))
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// A store of wasmtime's, set up with what the sandbox gives.
-    pub(crate) fn build(&self, runtime: &Runtime) -> Result<Store<SandboxState>> {
+    pub(crate) fn build(&self, engine: &Engine) -> Result<Store<SandboxState>> {
         let state = self.state().map_err(|error| Error::Directory {
             path: self.dir.clone(),
             message: format!("it cannot be given to the component: {error:#}"),
         })?;
-        let mut store = Store::new(runtime.engine(), state);
+        let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
         Ok(store)
     }

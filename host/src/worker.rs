@@ -46,7 +46,7 @@ impl Worker {
     }
 
     fn instantiate(&self) -> Result<(Wasm, maintenance::Guest)> {
-        let mut wasm = self.sandbox.build(&self.runtime)?;
+        let mut wasm = self.sandbox.build(self.runtime.engine())?;
         let component =
             self.runtime.component().instantiate(&mut wasm).map_err(|error| trap(&wasm, &error))?;
         let maintenance = component.esker_kv_maintenance().clone();

@@ -21,27 +21,44 @@ use crate::workspace::Workspace;
 /// The cargo profile that the component is built with.
 pub const PROFILE: &str = "component";
 
-/// Builds the component. The file keeps its time of change if its bytes have not changed, so that
-/// the host, which embeds it, is not built again for nothing.
+/// Builds the component.
 pub fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
+    build_target(workspace, toolchain, &["--lib"], "esker_component.wasm", &workspace.component())
+}
+
+/// Builds the component that checks the component's file system, for the tests.
+pub fn build_conformance(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
+    let target = ["--example", "conformance"];
+    build_target(workspace, toolchain, &target, "examples/conformance.wasm", &workspace.conformance())
+}
+
+/// Builds one target of the component's package, and makes a component of the module that cargo leaves.
+/// The file keeps its time of change if its bytes have not changed, so that the host, which embeds one of
+/// them, is not built again for nothing.
+fn build_target(
+    workspace: &Workspace,
+    toolchain: &Toolchain,
+    target: &[&str],
+    module: &str,
+    finished: &Path,
+) -> Result<()> {
     let mut cargo = toolchain.cargo(workspace);
     cargo
         .args(["build", "--locked", "--package", "esker-component"])
         .args(["--target", TARGET, "--profile", PROFILE])
+        .args(target)
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(workspace, toolchain));
     process::run(&mut cargo)?;
 
-    let module = workspace.target.join("wasm").join(TARGET).join(PROFILE);
-    let module = module.join("esker_component.wasm");
+    let module = workspace.target.join("wasm").join(TARGET).join(PROFILE).join(module);
     let bytes = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
     let component =
         encode(&bytes).with_context(|| format!("cannot make a component of {}", workspace.shown(&module)))?;
     check_paths(workspace, &component)?;
-    let finished = workspace.component();
-    let changed = replace(&finished, &component)?;
+    let changed = replace(finished, &component)?;
     eprintln!(
         "    {} is {} KiB{}",
-        workspace.shown(&finished),
+        workspace.shown(finished),
         component.len().div_ceil(1024),
         if changed { "" } else { ", as before" }
     );

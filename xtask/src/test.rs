@@ -24,13 +24,16 @@ pub fn run(workspace: &Workspace) -> ExitCode {
     report.step("tidy", |_| tidy::run(workspace));
     let toolchain = report.step("find a compiler for wasm", |_| toolchain::find(workspace));
     let built = report.step("build the component", |_| {
-        component::build(workspace, toolchain.as_ref().context("there is no compiler for wasm")?)
+        let toolchain = toolchain.as_ref().context("there is no compiler for wasm")?;
+        component::build(workspace, toolchain)?;
+        component::build_conformance(workspace, toolchain)
     });
     if built.is_some() {
         report.step("build the host", |_| build::host(workspace));
         report.step("run the tests", |counts| {
             let mut cargo = process::cargo(workspace);
             cargo.args(["test", "--no-fail-fast"]).args(HOST_CRATES).env("ESKER_BIN", workspace.binary());
+            cargo.env("ESKER_CONFORMANCE", workspace.conformance());
             counted(&mut cargo, counts)
         });
     }
@@ -75,7 +78,7 @@ fn lint_component(workspace: &Workspace, toolchain: Option<&Toolchain>) -> Resul
             cargo
         }
     };
-    cargo.args(["--quiet", "--locked", "--package=esker-component", "--lib"]);
+    cargo.args(["--quiet", "--locked", "--package=esker-component", "--lib", "--examples"]);
     process::run(cargo.args(["--", "-Dwarnings"]))
 }
 

@@ -32,6 +32,11 @@ impl Workspace {
         self.target.join("esker.wasm")
     }
 
+    /// The component that checks the component's file system.
+    pub fn conformance(&self) -> PathBuf {
+        self.target.join("esker-conformance.wasm")
+    }
+
     /// The finished command-line program.
     pub fn binary(&self) -> PathBuf {
         self.target.join("release").join(format!("esker{}", env::consts::EXE_SUFFIX))
