@@ -40,7 +40,7 @@ fn one_image_is_kept_and_a_damaged_one_is_replaced() {
         run(&store, &cache);
         assert!(fs::read(image).expect("read") == sound, "it was compiled anew and put in its place");
     }
-    assert_eq!(images(&cache), [image.clone()]);
+    assert_eq!(images(&cache), std::slice::from_ref(image));
 }
 
 #[test]

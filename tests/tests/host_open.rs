@@ -13,7 +13,7 @@ use std::{env, fs};
 
 fn refused(dir: &Path, options: Options) -> Error {
     let before = content(dir);
-    let error = KvStore::open(runtime(), dir, options).err().expect("it must be refused");
+    let error = KvStore::open(runtime(), dir, options).expect_err("it must be refused");
     assert_eq!(content(dir), before, "a refusal changes nothing");
     error
 }
@@ -143,7 +143,7 @@ fn a_directory_that_takes_no_file_is_refused() {
     else {
         return;
     };
-    let error = KvStore::open(runtime(), dir, small()).err().expect("it must be refused");
+    let error = KvStore::open(runtime(), dir, small()).expect_err("it must be refused");
     assert!(matches!(&error, Error::Directory { path, .. } if path == dir), "{error}");
 }
 
@@ -153,7 +153,7 @@ fn a_sandbox_that_may_not_write_opens_no_store() {
     open(dir.path()).close().expect("close");
     let before = content(dir.path());
     let sandbox = Sandbox::new(dir.path()).read_only();
-    let error = Instance::open_in(runtime(), &sandbox, &small()).err().expect("it must be refused");
+    let error = Instance::open_in(runtime(), &sandbox, &small()).expect_err("it must be refused");
     assert!(matches!(&error, Error::Io(message) if message.contains("read-only")), "{error}");
     assert_eq!(content(dir.path()), before);
 }
@@ -162,7 +162,7 @@ fn a_sandbox_that_may_not_write_opens_no_store() {
 fn a_store_is_open_once_in_a_process() {
     let dir = TempDir::new();
     let store = open(dir.path());
-    let error = KvStore::open(runtime(), dir.path(), small()).err().expect("it must be refused");
+    let error = KvStore::open(runtime(), dir.path(), small()).expect_err("it must be refused");
     assert_eq!(error, Error::Locked { dir: dir.path().into(), holder: Some(std::process::id()) });
     store.put(b"k", b"v", Durability::Buffered).expect("the first one goes on");
     drop(store);
@@ -224,7 +224,7 @@ fn a_second_primary_that_got_past_the_lock_ends_the_first() {
 }
 
 fn not_a_component(bytes: &[u8], says: &str) {
-    let error = Runtime::from_bytes(bytes).err().expect("it must be refused");
+    let error = Runtime::from_bytes(bytes).expect_err("it must be refused");
     assert!(
         matches!(&error, Error::Component(message) if message.contains(says)),
         "must say {says:?}: {error}"
@@ -244,7 +244,7 @@ fn what_is_no_store_component_is_refused_in_clear_words() {
 
 #[test]
 fn a_component_file_that_is_missing_is_named() {
-    let error = Runtime::from_file("no-such.wasm").err().expect("it must be refused");
+    let error = Runtime::from_file("no-such.wasm").expect_err("it must be refused");
     assert!(matches!(&error, Error::Component(message) if message.contains("no-such.wasm")), "{error}");
 }
 
