@@ -36,6 +36,8 @@ pub struct Driver<F: Fs + Clone> {
     snapshots: Vec<(Snapshot, State)>,
     /// What workers have, oldest first.
     jobs: Vec<TakenJob>,
+    /// Whether a call on this store has failed: its log may then end in a piece of a record.
+    hurt: bool,
     steps: usize,
 }
 
@@ -52,6 +54,7 @@ impl<F: Fs + Clone> Driver<F> {
             cursors: Vec::new(),
             snapshots: Vec::new(),
             jobs: Vec::new(),
+            hurt: false,
             steps: 0,
         }
     }
@@ -92,6 +95,7 @@ impl<F: Fs + Clone> Driver<F> {
         if trace::is_on() {
             eprintln!("step {}: {step:?} -> {done:?}", self.steps);
         }
+        self.hurt |= done.is_err();
         done.inspect_err(|error| assert_ne!(error.kind(), &ErrorKind::Bug, "{error}"))
     }
 
@@ -111,7 +115,7 @@ impl<F: Fs + Clone> Driver<F> {
         let db = Db::open(fs.clone(), self.clock.clone(), options.clone())?;
         let found = read_all(&db)?;
         self.journal.recover(end, deferred_bytes, db.snapshot().sequence(), &found);
-        (self.fs, self.options, self.db) = (fs, options, Some(db));
+        (self.fs, self.options, self.db, self.hurt) = (fs, options, Some(db), false);
         Ok(())
     }
 
@@ -129,7 +133,7 @@ impl<F: Fs + Clone> Driver<F> {
     /// Holds every file against its checksums.
     pub fn check_files(&mut self) -> Result<()> {
         let found = self.db().verify()?;
-        assert!(found.problems.is_empty(), "verify finds: {:#?}", found.problems);
+        assert!(self.hurt || found.problems.is_empty(), "verify finds: {:#?}", found.problems);
         Ok(())
     }
 
