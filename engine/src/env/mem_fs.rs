@@ -251,7 +251,7 @@ impl Drop for MemFile {
     fn drop(&mut self) {
         let mut disk = lock(&self.disk);
         disk.node(self.id).handles -= 1;
-        disk.drop_unused_nodes();
+        disk.drop_if_unused(self.id);
     }
 }
 
@@ -415,13 +415,20 @@ impl Disk {
 
     /// Forgets the files that no handle has open and that no name leads to, be it only after a power cut.
     fn drop_unused_nodes(&mut self) {
-        let Self { nodes, names, durable_names, changes, .. } = self;
-        nodes.retain(|id, node| {
-            let added = |change: &Change| matches!(change, Change::Add(_, added) if added == id);
-            node.handles > 0
-                || names.values().chain(durable_names.values()).any(|named| named == id)
-                || changes.iter().any(added)
-        });
+        let closed = self.nodes.iter().filter(|(_, node)| node.handles == 0).map(|(id, _)| *id);
+        for id in closed.collect::<Vec<_>>() {
+            self.drop_if_unused(id);
+        }
+    }
+
+    fn drop_if_unused(&mut self, id: NodeId) {
+        let added = |change: &Change| matches!(change, Change::Add(_, added) if *added == id);
+        let used = self.node(id).handles > 0
+            || self.names.values().chain(self.durable_names.values()).any(|named| *named == id)
+            || self.changes.iter().any(added);
+        if !used {
+            self.nodes.remove(&id);
+        }
     }
 }
 
