@@ -167,8 +167,17 @@ impl Journal {
         self.durable = if end == End::PowerCut { kept } else { self.durable.min(kept) };
     }
 
+    /// How many writes would survive the process.
+    pub fn handed_over(&self) -> usize {
+        self.handed_over
+    }
+
     /// How many writes end with `sequence`, and the state after them.
-    fn point(&self, sequence: u64) -> (usize, State) {
+    ///
+    /// # Panics
+    ///
+    /// When that number is not the end of a write.
+    pub fn point(&self, sequence: u64) -> (usize, State) {
         let (mut state, mut reached, mut kept) = (State::new(), 0, 0);
         for write in &self.acknowledged {
             if reached + write.sequences() > sequence {

@@ -11,6 +11,7 @@ pub mod driver;
 pub mod history;
 #[cfg(feature = "component")]
 pub mod host;
+pub mod interrupted_fs;
 pub mod journal;
 pub mod options;
 pub mod program;
