@@ -1,15 +1,20 @@
-//! The interface `kv-store`: the resources `store`, `cursor` and `snapshot` over one [`Db`].
+//! The interface `kv-store`: the resources `store`, `cursor` and `snapshot` over one [`Db`], and `reader`, which
+//! needs none.
 //!
 //! A component is entered by one call at a time and the engine calls nothing back, so no two borrows of a
 //! `RefCell` here ever meet.
 
 use crate::bindings::exports::esker::kv::kv_store as wit;
-use crate::bindings::exports::esker::kv::kv_store::{Entry, Error, GuestCursor, GuestSnapshot, GuestStore};
+use crate::bindings::exports::esker::kv::kv_store::{
+    Entry, Error, GuestCursor, GuestReader, GuestSnapshot, GuestStore,
+};
 use crate::wasi_clock::WasiClock;
 use crate::wasi_fs::WasiFs;
 use crate::{Component, convert, directory, panic_message};
 use esker_engine::base::coding::put_bytes;
-use esker_engine::{Cursor as EngineCursor, Db, KeyRange, ScanOptions, Snapshot as EngineSnapshot};
+use esker_engine::{
+    Cursor as EngineCursor, Db, KeyRange, Reader as EngineReader, ScanOptions, Snapshot as EngineSnapshot,
+};
 use std::cell::{Ref, RefCell, RefMut};
 use std::rc::{Rc, Weak};
 
@@ -23,10 +28,16 @@ impl wit::Guest for Component {
     type Store = Store;
     type Cursor = Cursor;
     type Snapshot = Snapshot;
+    type Reader = Reader;
 
     fn open(path: String, options: wit::Options) -> Result<wit::Store, Error> {
         panic_message::install();
         Store::open(&path, convert::options(options)).map(wit::Store::new).map_err(convert::error)
+    }
+
+    fn open_reader(path: String, cache_bytes: Option<u64>) -> Result<wit::Reader, Error> {
+        panic_message::install();
+        Reader::open(&path, cache_bytes).map(wit::Reader::new).map_err(convert::error)
     }
 }
 
@@ -210,6 +221,34 @@ impl GuestSnapshot for Snapshot {
         let db = self.db()?;
         let cursor =
             db.borrow().scan_at(&self.state, convert::key_range(range), convert::scan_options(options));
+        cursor.map(Cursor::resource).map_err(convert::error)
+    }
+}
+
+/// A store that is followed by its files.
+pub struct Reader {
+    engine: RefCell<EngineReader<WasiFs>>,
+}
+
+impl Reader {
+    fn open(path: &str, cache_bytes: Option<u64>) -> esker_engine::Result<Self> {
+        let fs = WasiFs::new(directory::open(path, false)?);
+        let options = esker_engine::Options { cache_bytes, ..Default::default() };
+        Ok(Self { engine: RefCell::new(EngineReader::open(fs, &options)?) })
+    }
+}
+
+impl GuestReader for Reader {
+    fn catch_up(&self) -> Result<u64, Error> {
+        self.engine.borrow_mut().catch_up().map_err(convert::error)
+    }
+
+    fn get(&self, key: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
+        self.engine.borrow().get(&key).map_err(convert::error)
+    }
+
+    fn scan(&self, range: wit::KeyRange, options: wit::ScanOptions) -> Result<wit::Cursor, Error> {
+        let cursor = self.engine.borrow().scan(convert::key_range(range), convert::scan_options(options));
         cursor.map(Cursor::resource).map_err(convert::error)
     }
 }

@@ -89,12 +89,16 @@ impl Fs for WasiFs {
         let failed = |code| file_error("list", "the directory", code);
         let entries = self.directory.read_directory().map_err(failed)?;
         let mut names = Vec::new();
-        while let Some(entry) = entries.read_directory_entry().map_err(failed)? {
-            if entry.type_ != DescriptorType::Directory {
-                names.push(entry.name);
+        loop {
+            match entries.read_directory_entry() {
+                Ok(Some(entry)) if entry.type_ == DescriptorType::Directory => {}
+                Ok(Some(entry)) => names.push(entry.name),
+                Ok(None) => return Ok(names),
+                // Another instance has removed the file while the host was looking at it.
+                Err(ErrorCode::NoEntry) => {}
+                Err(code) => return Err(failed(code)),
             }
         }
-        Ok(names)
     }
 
     fn link(&self, from: &str, to: &str) -> Result<()> {

@@ -40,6 +40,16 @@ pub struct Instance {
 #[derive(Debug)]
 pub struct CursorHandle(ResourceAny);
 
+impl CursorHandle {
+    pub(crate) fn new(cursor: ResourceAny) -> Self {
+        Self(cursor)
+    }
+
+    pub(crate) fn resource(&self) -> ResourceAny {
+        self.0
+    }
+}
+
 /// A snapshot of an [`Instance`]; give it back by [`Instance::drop_snapshot`].
 #[derive(Debug)]
 pub struct SnapshotHandle(ResourceAny);

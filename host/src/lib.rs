@@ -4,6 +4,7 @@
 //! Runtime ── compiles the component, once a process
 //! KvStore ── an open store for many threads; Snapshot, Scan, Batch go with it
 //!    Instance ── an open store for one thread
+//!    Reader ── follows a store by its files, beside its primary, in this process or another
 //!    Worker ── runs a store's flushes and compactions in an instance of its own
 //!       Sandbox ── the one directory, the clock and the memory that the component is given
 //!       DirLock ── keeps other processes out of the directory
@@ -62,6 +63,7 @@ mod job_pool;
 mod kv_store;
 mod options;
 mod packed;
+mod reader;
 mod runtime;
 mod sandbox;
 mod scan;
@@ -76,6 +78,7 @@ pub use kv_store::KvStore;
 pub use options::{
     Compression, Durability, KeyRange, Options, Pressure, Progress, RecoveryMode, ScanOptions, Verification,
 };
+pub use reader::Reader;
 pub use runtime::{Runtime, component_embedded};
 pub use sandbox::Sandbox;
 pub use scan::Scan;

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::instance::CursorHandle;
 use crate::kv_store::KvStore;
 use crate::packed::take_bytes;
+use crate::reader::Reader;
 use std::ops::Range;
 
 /// The first page is small, for those who want only a few entries; each next one is four times as large.
@@ -16,7 +17,7 @@ const PAGE_BYTES: u32 = 64 << 10;
 /// It holds the store open, and pins the files that it needs, until it is dropped or has reached the end.
 #[derive(Debug)]
 pub struct Scan {
-    store: KvStore,
+    source: Source,
     /// `None` after the end or an error.
     cursor: Option<CursorHandle>,
     keys_only: bool,
@@ -28,10 +29,25 @@ pub struct Scan {
     taken: u32,
 }
 
+/// Whose cursor it is.
+#[derive(Debug)]
+enum Source {
+    Store(KvStore),
+    Reader(Reader),
+}
+
 impl Scan {
     pub(crate) fn new(store: KvStore, cursor: CursorHandle, keys_only: bool) -> Self {
+        Self::over(Source::Store(store), cursor, keys_only)
+    }
+
+    pub(crate) fn of_reader(reader: Reader, cursor: CursorHandle, keys_only: bool) -> Self {
+        Self::over(Source::Reader(reader), cursor, keys_only)
+    }
+
+    fn over(source: Source, cursor: CursorHandle, keys_only: bool) -> Self {
         Self {
-            store,
+            source,
             cursor: Some(cursor),
             keys_only,
             page_items: FIRST_PAGE_ITEMS,
@@ -75,7 +91,7 @@ impl Scan {
         self.taken = 0;
         let Some(cursor) = &self.cursor else { return Ok(()) };
         if !was_last {
-            match self.store.next_page(cursor, self.page_items, PAGE_BYTES) {
+            match self.source.next_page(cursor, self.page_items) {
                 Ok(page) => self.page = page,
                 Err(error) => {
                     self.end();
@@ -91,7 +107,19 @@ impl Scan {
 
     fn end(&mut self) {
         if let Some(cursor) = self.cursor.take() {
-            self.store.drop_cursor(cursor);
+            match &self.source {
+                Source::Store(store) => store.drop_cursor(cursor),
+                Source::Reader(reader) => reader.drop_cursor(cursor),
+            }
+        }
+    }
+}
+
+impl Source {
+    fn next_page(&self, cursor: &CursorHandle, max_items: u32) -> Result<Vec<u8>> {
+        match self {
+            Self::Store(store) => store.next_page(cursor, max_items, PAGE_BYTES),
+            Self::Reader(reader) => reader.next_page(cursor, max_items, PAGE_BYTES),
         }
     }
 }
