@@ -481,15 +481,16 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let version = &self.view.version;
         let busy = self.maintenance.busy();
         if self.maintenance.merge_all == MergeAll::Wanted {
-            if !busy.is_empty() || !self.view.sealed.is_empty() {
-                // It begins when what is under way has ended and what was sealed for it is in tables.
+            // It begins when what is under way has ended and what was sealed for it is in tables.
+            if busy.is_empty() && self.view.sealed.is_empty() {
+                let plan = self.levelled.pick_all(version);
+                if plan.is_some() {
+                    return plan;
+                }
+                self.maintenance.merge_all = MergeAll::No;
+            } else if !self.must_compact() {
                 return None;
             }
-            let plan = self.levelled.pick_all(version);
-            if plan.is_some() {
-                return plan;
-            }
-            self.maintenance.merge_all = MergeAll::No;
         }
         self.levelled.pick(version, oldest_snapshot.unwrap_or(u64::MAX), &busy)
     }
