@@ -161,7 +161,7 @@ fn a_synced_write_of_the_first_at_every_call_of_the_second() {
     }
 }
 
-const WRITES: usize = 24;
+const WRITES: usize = 16;
 
 /// A primary that has written until it was done or replaced.
 struct Work<F: Fs> {
