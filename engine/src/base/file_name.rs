@@ -36,6 +36,15 @@ impl FileName {
         (file.to_string() == name).then_some(file)
     }
 
+    /// What the checksums of the file's records cover beside them, so that a record of another file is never taken for
+    /// one of this: the number, with the highest bit set for a manifest.
+    pub fn record_number(self) -> u64 {
+        match self {
+            Self::Manifest(n) => n | 1 << 63,
+            Self::Wal(n) | Self::Table(n) | Self::Lost(n) => n,
+        }
+    }
+
     /// The number in the name.
     pub fn number(self) -> u64 {
         match self {

@@ -346,22 +346,15 @@ impl<'a, F: Fs> Replayed<'a, F> {
         let mut replay =
             Replay::new(Arc::clone(self.fs), segments, self.state.flushed, self.options.recovery);
         while replay.advance()? {
-            let (header, packed) = replay.record();
-            self.add(header, packed.to_vec())?;
+            let (header, batch) = replay.record();
+            self.add(header, batch)?;
         }
         self.report = replay.report().clone();
         Ok(())
     }
 
-    fn add(&mut self, header: Header, packed: Vec<u8>) -> Result<()> {
-        let batch = Batch::from_packed(packed).ok().filter(|batch| batch.len() == header.count);
-        let Some(batch) = batch else {
-            return Err(Error::bug(format!(
-                "the log's record at sequence number {} holds no batch",
-                header.sequence
-            )));
-        };
-        self.memtable.apply(header.sequence, &batch);
+    fn add(&mut self, header: Header, batch: &Batch) -> Result<()> {
+        self.memtable.apply(header.sequence, batch);
         self.last_sequence = header.last();
         self.record_bytes += batch.as_packed().len() as u64;
         if self.record_bytes <= COPY_BYTES_MAX {

@@ -13,7 +13,7 @@
 
 use super::cursor::Cursor;
 use super::view::View;
-use crate::base::batch::{Batch, check_key};
+use crate::base::batch::check_key;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::file_name::FileName;
 use crate::base::options::Options;
@@ -23,7 +23,7 @@ use crate::memtable::Memtable;
 use crate::record::{Item, RecordReader};
 use crate::sstable::TableCache;
 use crate::version::{State, TableMeta, VersionEdit};
-use crate::wal::Header;
+use crate::wal;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -157,7 +157,7 @@ impl<F: Fs> Reader<F> {
     fn begin_at(fs: &Arc<F>, cache_bytes: u64, epoch: u64) -> Result<Option<Self>> {
         let name = FileName::Manifest(epoch).to_string();
         let Some(file) = found(fs.open(&name))? else { return Ok(None) };
-        let mut manifest = RecordReader::new(file, epoch);
+        let mut manifest = RecordReader::new(file, FileName::Manifest(epoch).record_number());
         let Item::Record { offset } = manifest.read()? else { return Ok(None) };
         let edit = VersionEdit::decode(manifest.payload()).map_err(|error| error.at(name, offset))?;
         let Some(state) = edit.to_state() else { return Ok(None) };
@@ -272,8 +272,8 @@ impl<F: Fs> Reader<F> {
             let mark = self.log.mark();
             match self.log.read()? {
                 Item::Record { offset } => {
-                    let Some((header, packed)) = Header::decode(self.log.payload()) else {
-                        return Err(self.damaged(offset, "a record's header is malformed"));
+                    let Some((header, batch)) = wal::decode(self.log.payload()) else {
+                        return Err(self.damaged(offset, "a record holds no batch"));
                     };
                     if header.count == 0 || header.last() <= self.view.sequence {
                         continue;
@@ -281,10 +281,6 @@ impl<F: Fs> Reader<F> {
                     if header.sequence != self.view.sequence + 1 {
                         return Ok(false);
                     }
-                    let batch = Batch::from_packed(packed.to_vec());
-                    let Some(batch) = batch.ok().filter(|batch| batch.len() == header.count) else {
-                        return Err(self.damaged(offset, "a record holds no batch"));
-                    };
                     self.view.view.active.apply(header.sequence, &batch);
                     self.view.sequence = header.last();
                 }

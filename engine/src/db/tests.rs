@@ -308,3 +308,25 @@ fn a_reader_sees_no_deferred_write_and_needs_a_store() {
     db.flush_deferred().expect("hands over");
     assert_eq!((reader.catch_up(), reader.get(b"a")), (Ok(1), Ok(Some(b"1".to_vec()))));
 }
+
+/// A table that moved to another level came to a reader as a new one of the same number; when it was removed later, the
+/// reader closed it under a view that still had the old one.
+#[test]
+fn a_view_keeps_a_table_that_moves_and_goes() {
+    let fs = MemFs::new();
+    let options = Options { level0_trigger: 1, ..small() };
+    let mut db = Db::open(fs.clone(), ManualClock::default(), options).expect("opens");
+    db.put(b"k", b"1", Durability::Buffered).expect("writes");
+    db.flush().expect("flushes");
+    let mut reader = Reader::open(fs, &small()).expect("there is a store");
+    assert_eq!(db.stats().levels[0].tables, 1);
+    let view = reader.view();
+    while db.maintain(1 << 20).expect("moves the table").more {}
+    assert_eq!(db.stats().levels[1].tables, 1);
+    reader.catch_up().expect("follows");
+    db.delete(b"k", Durability::Buffered).expect("writes");
+    while db.compact(1 << 20).expect("compacts").more {}
+    assert_eq!(db.stats().levels.iter().map(|level| level.tables).sum::<u64>(), 0);
+    reader.catch_up().expect("follows");
+    assert_eq!((reader.get(b"k"), view.get(b"k")), (Ok(None), Ok(Some(b"1".to_vec()))));
+}

@@ -117,7 +117,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// Checks the framing of a log.
     fn verify_log(&self, file: FileName, found: &mut Verification) -> Result<()> {
         let name = file.to_string();
-        let mut reader = RecordReader::new(self.fs.open(&name)?, file.number());
+        let mut reader = RecordReader::new(self.fs.open(&name)?, file.record_number());
         found.files += 1;
         loop {
             match reader.read()? {

@@ -1,7 +1,6 @@
 //! A job in motion.
 
 use super::{Job, JobResult, Work};
-use crate::base::batch::Batch;
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
 use crate::base::key::user_key;
@@ -232,8 +231,8 @@ fn replay<F: Fs>(fs: &Arc<F>, segments: Vec<u64>, after: u64, flushed: u64) -> R
     let mut replay = Replay::new(Arc::clone(fs), segments, after, RecoveryMode::Absolute);
     let mut last = after;
     while replay.advance()? {
-        let (header, packed) = replay.record();
-        memtable.apply(header.sequence, &Batch::from_packed(packed.to_vec())?);
+        let (header, batch) = replay.record();
+        memtable.apply(header.sequence, batch);
         last = header.last();
     }
     if last != flushed {

@@ -55,7 +55,7 @@ impl<F: Fs> Manifest<F> {
             Err(error) => return Err(error),
         };
         fs.sync_dir()?;
-        Ok(Self { fs, epoch, file, framer: Framer::new(epoch) })
+        Ok(Self { fs, epoch, file, framer: Framer::new(FileName::Manifest(epoch).record_number()) })
     }
 
     /// The epoch.
@@ -118,7 +118,7 @@ impl<F: Fs> Manifest<F> {
 
 fn load_one<F: Fs>(fs: &Arc<F>, epoch: u64) -> Result<Loaded> {
     let name = FileName::Manifest(epoch).to_string();
-    let mut reader = RecordReader::new(fs.open(&name)?, epoch);
+    let mut reader = RecordReader::new(fs.open(&name)?, FileName::Manifest(epoch).record_number());
     let mut loaded = Loaded { state: None, epoch, torn: None };
     loop {
         match reader.read()? {

@@ -168,9 +168,11 @@ impl Version {
     /// `Bug` where the edit does not fit: it removes what is not there, or makes tables overlap.
     pub fn apply(&self, edit: &VersionEdit) -> Result<Self> {
         let mut next = self.clone();
+        let mut moved: Vec<Arc<TableMeta>> = Vec::new();
         for &(level, number) in &edit.removed {
             let tables = next.levels.get_mut(level).ok_or_else(|| no_level(level))?;
             let before = tables.len();
+            moved.extend(tables.iter().filter(|table| table.number == number).cloned());
             tables.retain(|table| table.number != number);
             if tables.len() == before {
                 let name = FileName::Table(number);
@@ -180,6 +182,8 @@ impl Version {
             }
         }
         for (level, table) in &edit.added {
+            // A table that only moves stays the same one: whoever counts its readers counts them all.
+            let table = moved.iter().find(|known| *known == table).unwrap_or(table);
             next.levels.get_mut(*level).ok_or_else(|| no_level(*level))?.push(Arc::clone(table));
         }
         for level in 0..LEVELS {

@@ -14,7 +14,9 @@ mod writer;
 pub use replay::{Loss, LossKind, Replay, ReplayReport};
 pub use writer::Writer;
 
+use crate::base::batch::Batch;
 use crate::base::coding::{Decoder, put_u64, put_varint};
+use crate::base::key::SEQUENCE_MAX;
 
 /// What stands at the start of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,17 +38,55 @@ impl Header {
     }
 
     /// Splits a record into its header and its packed batch.
-    pub fn decode(record: &[u8]) -> Option<(Self, &[u8])> {
+    fn decode(record: &[u8]) -> Option<(Self, &[u8])> {
         let mut decoder = Decoder::new(record);
         let sequence = decoder.u64()?;
         let durable = sequence.checked_sub(1)?.checked_sub(decoder.varint()?)?;
         let count = decoder.varint()?;
-        sequence.checked_add(count)?;
+        if sequence.checked_add(count)? > SEQUENCE_MAX {
+            return None;
+        }
         Some((Self { sequence, durable, count }, decoder.rest()))
     }
 
     /// The sequence number of the last operation; the one before the first where there is none.
     pub fn last(&self) -> u64 {
         self.sequence - 1 + self.count
+    }
+}
+
+/// A record's header and batch; `None` where the bytes are no record of a log.
+pub fn decode(record: &[u8]) -> Option<(Header, Batch)> {
+    let (header, packed) = Header::decode(record)?;
+    let batch = Batch::from_packed(packed.to_vec()).ok()?;
+    (batch.len() == header.count).then_some((header, batch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A power cut left a piece of a manifest in a log's never synced part. The two files had the same number, and the
+    /// piece passed for a record of the log, of an absurd sequence number.
+    #[test]
+    fn a_record_is_a_header_and_its_batch() {
+        let mut batch = Batch::new();
+        batch.put(b"key", b"value");
+        batch.delete(b"key");
+        let record = |header: Header| {
+            let mut bytes = Vec::new();
+            header.encode(&mut bytes);
+            bytes.extend_from_slice(batch.as_packed());
+            bytes
+        };
+        let header = Header { sequence: 7, durable: 3, count: 2 };
+        assert_eq!(decode(&record(header)), Some((header, batch.clone())));
+        assert_eq!(decode(&record(Header { count: 1, ..header })), None, "another count");
+        assert_eq!(
+            decode(&record(Header { sequence: SEQUENCE_MAX, durable: 3, count: 2 })),
+            None,
+            "beyond the last"
+        );
+        assert_eq!(decode(b"\x01\x08eskerkv\x01\x02\x01\x04\x00\x06\x02"), None, "a manifest's first record");
     }
 }

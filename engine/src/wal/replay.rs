@@ -13,7 +13,8 @@
 //! absolute             refuses        refuses
 //! ```
 
-use super::Header;
+use super::{Header, decode};
+use crate::base::batch::Batch;
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
 use crate::base::json::Json;
@@ -33,8 +34,7 @@ pub struct Replay<F: Fs> {
     at: usize,
     reader: Option<RecordReader<F::File>>,
     header: Header,
-    /// Where in the payload the packed batch begins.
-    batch_at: usize,
+    batch: Batch,
     expected: u64,
     /// The segment that has ended since the last record, and its length.
     ended: Option<(String, u64)>,
@@ -147,7 +147,7 @@ impl<F: Fs> Replay<F> {
             at: 0,
             reader: None,
             header: Header { sequence: flushed + 1, durable: flushed, count: 0 },
-            batch_at: 0,
+            batch: Batch::new(),
             expected: flushed + 1,
             ended: None,
             damage: Vec::new(),
@@ -176,21 +176,18 @@ impl<F: Fs> Replay<F> {
                     self.damage.push(Damage { file, offset, bytes: end - offset, reason });
                 }
                 Item::Record { offset } => {
-                    let payload = reader.payload();
-                    let bytes = payload.len() as u64;
-                    let decoded =
-                        Header::decode(payload).map(|(header, batch)| (header, payload.len() - batch.len()));
-                    let Some((header, batch_at)) = decoded else {
+                    let bytes = reader.payload().len() as u64;
+                    let Some((header, batch)) = decode(reader.payload()) else {
                         self.damage.push(Damage {
                             file,
                             offset,
                             bytes,
-                            reason: "a record's header is malformed".into(),
+                            reason: "a record holds no batch".into(),
                         });
                         continue;
                     };
                     if self.accept(header, &file, offset, bytes)? {
-                        self.batch_at = batch_at;
+                        self.batch = batch;
                         return Ok(true);
                     }
                 }
@@ -199,10 +196,9 @@ impl<F: Fs> Replay<F> {
         Ok(false)
     }
 
-    /// The current record: its header and its packed batch. REQUIRES: `advance` returned true.
-    pub fn record(&self) -> (Header, &[u8]) {
-        let payload = self.reader.as_ref().map(RecordReader::payload).unwrap_or_default();
-        (self.header, payload.get(self.batch_at..).unwrap_or_default())
+    /// The current record: its header and its batch. REQUIRES: `advance` returned true.
+    pub fn record(&self) -> (Header, &Batch) {
+        (self.header, &self.batch)
     }
 
     /// What has been read, skipped and left so far.
@@ -386,7 +382,7 @@ fn for_each_header<F: crate::env::File>(
             Item::End { .. } => return Ok(()),
             Item::Damage { .. } => {}
             Item::Record { .. } => {
-                if let Some((header, _)) = Header::decode(reader.payload()) {
+                if let Some((header, _)) = decode(reader.payload()) {
                     each(header);
                 }
             }
@@ -409,6 +405,12 @@ mod tests {
     use super::*;
     use crate::env::MemFs;
 
+    fn batch(sequence: u64) -> Batch {
+        let mut batch = Batch::new();
+        batch.put(&sequence.to_le_bytes(), b"value");
+        batch
+    }
+
     /// Writes ten records of one operation each, five a segment; everything up to `durable` was synced before
     /// the eighth was written. Returns where each record of the first segment ends.
     fn log(durable: u64) -> (Arc<MemFs>, Vec<u64>) {
@@ -420,7 +422,7 @@ mod tests {
                 writer.rotate(2).expect("in memory");
             }
             let durable = if sequence >= 8 { durable } else { 0 };
-            writer.append(Header { sequence, durable, count: 1 }, &[sequence as u8; 20], 0);
+            writer.append(Header { sequence, durable, count: 1 }, batch(sequence).as_packed(), 0);
             ends.push(writer.length());
         }
         writer.sync().expect("in memory");
@@ -431,8 +433,8 @@ mod tests {
         let mut replay = Replay::new(Arc::clone(fs), vec![1, 2], 0, mode);
         let mut seen = Vec::new();
         while replay.advance()? {
-            let (header, packed) = replay.record();
-            assert_eq!(packed, [header.sequence as u8; 20]);
+            let (header, batch) = replay.record();
+            assert_eq!(*batch, self::batch(header.sequence));
             seen.push(header.sequence);
         }
         Ok((seen, replay.report().clone()))
@@ -506,9 +508,9 @@ mod tests {
     fn a_missing_durable_end_is_corruption() {
         let fs = Arc::new(MemFs::new());
         let mut writer = Writer::create(Arc::clone(&fs), 1).expect("in memory");
-        writer.append(Header { sequence: 1, durable: 0, count: 1 }, &[1; 20], 0);
+        writer.append(Header { sequence: 1, durable: 0, count: 1 }, batch(1).as_packed(), 0);
         writer.rotate(2).expect("in memory");
-        writer.append(Header { sequence: 2, durable: 0, count: 1 }, &[2; 20], 0);
+        writer.append(Header { sequence: 2, durable: 0, count: 1 }, batch(2).as_packed(), 0);
         writer.rotate(3).expect("in memory");
         writer.append(Header { sequence: 3, durable: 2, count: 0 }, &[], 0);
         writer.sync().expect("in memory");
