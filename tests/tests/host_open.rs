@@ -120,7 +120,7 @@ fn a_store_of_a_newer_format_is_refused_by_its_version() {
     // The first record begins the file: checksum, length, kind, payload.
     let length = usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
     let mut checksum = crc32fast::Hasher::new();
-    checksum.update(&number.to_le_bytes());
+    checksum.update(&(number | 1 << 63).to_le_bytes());
     checksum.update(&bytes[6..7 + length]);
     bytes[..4].copy_from_slice(&checksum.finalize().to_le_bytes());
     fs::write(&manifest, &bytes).expect("write");
