@@ -176,7 +176,7 @@ impl KvStore {
     /// Merges the whole store into its deepest level, in a slice of about `budget_bytes`: call it until there is no
     /// more to do. Other threads get their turn between the slices.
     pub fn compact(&self, budget_bytes: u64) -> Result<Progress> {
-        self.read(|instance| instance.compact(budget_bytes))
+        self.shared().when_not_busy(self.has_workers(), |instance| instance.compact(budget_bytes))
     }
 
     /// What waits to be done in the background.

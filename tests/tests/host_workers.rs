@@ -38,6 +38,7 @@ fn workers_do_the_maintenance_while_threads_write() {
             });
         }
     });
+    while store.compact(1 << 20).expect("waits for what workers have").more {}
     store.flush().expect("flushes");
     let stats = store.stats().expect("answers");
     assert!(!stats.contains("\"flush\":{\"jobs\":0,"), "{stats}");
