@@ -11,6 +11,8 @@ use crate::memtable::Memtable;
 use crate::wal::Header;
 use std::sync::Arc;
 
+/// A batch of one operation keeps its memory for the next one up to this size.
+const SCRATCH_BYTES_MAX: usize = 1 << 20;
 /// A memtable of more than this is flushed by a clean close, so that the next open has little to replay.
 const CLOSE_FLUSH_BYTES: u64 = 1 << 20;
 
@@ -42,7 +44,10 @@ impl<F: Fs, C: Clock> Db<F, C> {
         batch.clear();
         add(&mut batch);
         let outcome = self.commit(&batch, durability);
-        self.scratch = batch;
+        // One large value should not hold its memory for ever.
+        if batch.as_packed().len() <= SCRATCH_BYTES_MAX {
+            self.scratch = batch;
+        }
         outcome
     }
 

@@ -21,11 +21,6 @@ impl<I: InternalIterator> Merging<I> {
         Self { runs, heap, forward: true }
     }
 
-    /// The runs that are merged.
-    pub fn runs(&self) -> &[I] {
-        &self.runs
-    }
-
     fn rebuild(&mut self, forward: bool) {
         self.forward = forward;
         self.heap.clear();

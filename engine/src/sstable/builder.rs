@@ -130,16 +130,6 @@ impl<F: File> TableBuilder<F> {
         self.offset + self.block.len() as u64
     }
 
-    /// The number of entries so far.
-    pub fn entries(&self) -> u64 {
-        self.properties.entries
-    }
-
-    /// The memory that the builder holds, in bytes.
-    pub fn memory_bytes(&self) -> u64 {
-        (self.unwritten.capacity() + self.hashes.capacity() * 8 + self.index.len() + self.block.len()) as u64
-    }
-
     /// Writes the rest and makes the file durable (its name is not, until the directory is synced). Returns the
     /// file's length and properties.
     ///
