@@ -11,7 +11,7 @@ use esker_tests::seed::{Rng, for_each_seed};
 /// Every call of a short history that changes files, each in turn.
 #[test]
 fn at_every_call_of_short_histories() {
-    for_each_seed("crash", "at_every_call_of_short_histories", 30, |seed| {
+    for_each_seed("crash", "at_every_call_of_short_histories", 60, |seed| {
         let life = Life::random(seed, 30, &Mix::CHANGES);
         let calls = life.calls_that_change();
         for call in calls {
@@ -23,7 +23,7 @@ fn at_every_call_of_short_histories() {
 /// Some calls of longer histories, in which more levels, segments and epochs come together.
 #[test]
 fn at_some_calls_of_long_histories() {
-    for_each_seed("crash", "at_some_calls_of_long_histories", 40, |seed| {
+    for_each_seed("crash", "at_some_calls_of_long_histories", 80, |seed| {
         let life = Life::random(seed, 400, &Mix::CHANGES);
         let calls = life.calls_that_change();
         let mut rng = Rng::new(seed);
@@ -36,7 +36,7 @@ fn at_some_calls_of_long_histories() {
 /// Some calls of histories with so much data that recovery moves it in pieces.
 #[test]
 fn at_some_calls_of_large_histories() {
-    for_each_seed("crash", "at_some_calls_of_large_histories", 20, |seed| {
+    for_each_seed("crash", "at_some_calls_of_large_histories", 40, |seed| {
         let life = Life::random(seed, 80, &Mix::LARGE);
         let calls = life.calls_that_change();
         let mut rng = Rng::new(seed);
@@ -49,7 +49,7 @@ fn at_some_calls_of_large_histories() {
 /// Every call of a recovery, each in turn, after a crash at some call.
 #[test]
 fn at_every_call_of_recoveries() {
-    for_each_seed("crash", "at_every_call_of_recoveries", 40, |seed| {
+    for_each_seed("crash", "at_every_call_of_recoveries", 80, |seed| {
         let life = Life::random(seed, 60, &Mix::CHANGES);
         let calls = life.calls_that_change();
         let mut rng = Rng::new(seed);

@@ -22,34 +22,34 @@ const MIX: Mix = Mix {
 
 #[test]
 fn a_call_fails() {
-    strike_every_call("a_call_fails", 10, |nth| Fault::once(Effect::Io, nth));
+    strike_every_call("a_call_fails", 20, |nth| Fault::once(Effect::Io, nth));
 }
 
 #[test]
 fn all_calls_fail_from_one_on() {
-    strike_every_call("all_calls_fail_from_one_on", 5, |nth| Fault::lasting(Effect::Io, nth));
+    strike_every_call("all_calls_fail_from_one_on", 10, |nth| Fault::lasting(Effect::Io, nth));
 }
 
 #[test]
 fn a_call_finds_no_space() {
-    strike_every_call("a_call_finds_no_space", 10, |nth| Fault::once(Effect::NoSpace, nth));
+    strike_every_call("a_call_finds_no_space", 20, |nth| Fault::once(Effect::NoSpace, nth));
 }
 
 #[test]
 fn the_disk_stays_full() {
-    strike_every_call("the_disk_stays_full", 5, |nth| Fault::lasting(Effect::NoSpace, nth));
+    strike_every_call("the_disk_stays_full", 10, |nth| Fault::lasting(Effect::NoSpace, nth));
 }
 
 #[test]
 fn an_append_stops_half_way() {
-    strike_every_call("an_append_stops_half_way", 10, |nth| Fault::once(Effect::ShortAppend, nth));
+    strike_every_call("an_append_stops_half_way", 20, |nth| Fault::once(Effect::ShortAppend, nth));
 }
 
 /// A disk of a certain size: appends write what fits. Whatever has failed, reads go on in the same handle, and
 /// with more room the store opens and takes writes.
 #[test]
 fn a_disk_of_any_size() {
-    for_each_seed("faults", "a_disk_of_any_size", 10, |seed| {
+    for_each_seed("faults", "a_disk_of_any_size", 20, |seed| {
         let trial = Trial::random(seed);
         let mut capacity = 1;
         while trial.fill_disk(capacity) {
@@ -62,7 +62,7 @@ fn a_disk_of_any_size() {
 /// wrong file, and says what it skips.
 #[test]
 fn a_read_returns_a_flipped_bit() {
-    for_each_seed("faults", "a_read_returns_a_flipped_bit", 10, |seed| {
+    for_each_seed("faults", "a_read_returns_a_flipped_bit", 20, |seed| {
         let trial = Trial::random(seed);
         let mut nth = 1;
         while trial.flip_read(nth) {

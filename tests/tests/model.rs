@@ -9,14 +9,14 @@ use esker_tests::seed::{Rng, for_each_seed};
 
 #[test]
 fn short_histories() {
-    for_each_seed("model", "short_histories", 300, |seed| {
+    for_each_seed("model", "short_histories", 600, |seed| {
         live(seed, 120);
     });
 }
 
 #[test]
 fn long_histories() {
-    for_each_seed("model", "long_histories", 12, |seed| {
+    for_each_seed("model", "long_histories", 24, |seed| {
         live(seed, 2_000);
     });
 }

@@ -15,7 +15,7 @@ use esker_tests::seed::{Rng, for_each_seed};
 
 #[test]
 fn at_moments_of_a_history() {
-    for_each_seed("reader", "at_moments_of_a_history", 60, |seed| {
+    for_each_seed("reader", "at_moments_of_a_history", 120, |seed| {
         let mut rng = Rng::new(seed);
         let (mut driver, disk, history) = primary(seed, 200);
         let mut reader = Reader::open(disk.clone(), &options::random(&mut rng)).expect("there is a store");
@@ -39,7 +39,7 @@ fn at_moments_of_a_history() {
 /// The primary does a lot just before each call in turn that a reader makes to open or to catch up.
 #[test]
 fn while_the_primary_goes_on() {
-    for_each_seed("reader", "while_the_primary_goes_on", 12, |seed| {
+    for_each_seed("reader", "while_the_primary_goes_on", 24, |seed| {
         let mut call = 1;
         while interrupted(seed, call) {
             call += 1;
