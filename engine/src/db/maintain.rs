@@ -127,6 +127,13 @@ impl<F: Fs> Maintenance<F> {
         self.taken.len() as u64
     }
 
+    /// Job `id` has ended, whatever came of it: a full merge that it was is over.
+    fn job_ended(&mut self, id: u64) {
+        if self.merge_all == MergeAll::Running(id) {
+            self.merge_all = MergeAll::No;
+        }
+    }
+
     fn flush_taken(&self) -> bool {
         self.taken.values().any(Job::is_flush)
     }
@@ -228,8 +235,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         if self.maintenance.retry_after > 0 {
             return Ok(None);
         }
-        self.check_primary()?;
-        let job = match self.flush_job() {
+        let job = match self.flush_job()? {
             Some(job) => Some(job),
             None if self.maintenance.own_compaction.is_some() => None,
             None => self.compaction_job()?,
@@ -274,9 +280,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         };
         self.remove_outputs(&job);
         self.maintenance.maybe_due = true;
-        if self.maintenance.merge_all == MergeAll::Running(id) {
-            self.maintenance.merge_all = MergeAll::No;
-        }
+        self.maintenance.job_ended(id);
         if let Some(reason) = reason {
             self.fail(id, None, reason);
         }
@@ -367,9 +371,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// Remembers why job `id` has failed, and gives it up.
     fn fail(&mut self, id: u64, runner: Option<Runner<F>>, error: Error) -> Error {
         let error = self.explain(error);
-        if self.maintenance.merge_all == MergeAll::Running(id) {
-            self.maintenance.merge_all = MergeAll::No;
-        }
+        self.maintenance.job_ended(id);
         if let Some(runner) = runner {
             runner.abandon();
         }
@@ -386,9 +388,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let mut runner = match self.maintenance.own_flush.take() {
             Some(runner) => runner,
             None => {
-                self.check_primary()?;
                 let job =
-                    self.flush_job().ok_or_else(|| busy("a worker flushes the memtable that is next"))?;
+                    self.flush_job()?.ok_or_else(|| busy("a worker flushes the memtable that is next"))?;
                 let memtable =
                     self.view.sealed.last().ok_or_else(|| Error::bug("a flush without a sealed memtable"))?;
                 Runner::flush(Arc::clone(&self.fs), job, memtable)
@@ -438,17 +439,18 @@ impl<F: Fs, C: Clock> Db<F, C> {
     }
 
     /// The flush of the oldest sealed memtable, unless somebody has it: memtables are flushed in their order.
-    fn flush_job(&mut self) -> Option<Job> {
+    fn flush_job(&mut self) -> Result<Option<Job>> {
         if self.view.sealed.is_empty()
             || self.maintenance.own_flush.is_some()
             || self.maintenance.flush_taken()
         {
-            return None;
+            return Ok(None);
         }
-        let &(flushed, log) = self.maintenance.covers.front()?;
+        let Some(&(flushed, log)) = self.maintenance.covers.front() else { return Ok(None) };
+        self.check_primary()?;
         let covered = |segment: &u64| (self.state.log..log).contains(segment);
         let segments = self.segments.iter().copied().filter(covered).collect();
-        Some(self.job(Work::Flush { segments, after: self.state.flushed, flushed, log }, 1))
+        Ok(Some(self.job(Work::Flush { segments, after: self.state.flushed, flushed, log }, 1)))
     }
 
     /// The next compaction, if one is due. One that only moves a table is done at once.
@@ -528,9 +530,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     fn install_result(&mut self, job: &Job, result: &JobResult) -> Result<()> {
         let edit = job.edit(result)?;
         let (flushed, log) = (edit.flushed, edit.log);
-        if self.maintenance.merge_all == MergeAll::Running(job.id()) {
-            self.maintenance.merge_all = MergeAll::No;
-        }
+        self.maintenance.job_ended(job.id());
         self.counters.entries_dropped.add(result.entries_dropped);
         match &job.work {
             Work::Compact { .. } => {
