@@ -24,6 +24,15 @@ pub fn error(error: engine::Error) -> wit::Error {
     }
 }
 
+/// The kinds of jobs that somebody takes.
+pub fn kinds(from: wit_maintenance::JobKinds) -> engine::Kinds {
+    engine::Kinds {
+        flush: from.contains(wit_maintenance::JobKinds::FLUSH),
+        compaction: from.contains(wit_maintenance::JobKinds::COMPACTION),
+        clean_up: from.contains(wit_maintenance::JobKinds::CLEAN_UP),
+    }
+}
+
 /// The options of a call to `open`; what is absent takes the engine's default.
 pub fn options(from: wit::Options) -> engine::Options {
     let default = engine::Options::default();

@@ -38,4 +38,4 @@ pub use base::range::{KeyRange, ScanOptions};
 pub use db::{
     Cursor, Db, Pressure, Progress, ReadView, Reader, RecoveryReport, Snapshot, Stats, Verification,
 };
-pub use job::{Job, JobResult};
+pub use job::{Job, JobResult, Kinds, RunningJob};

@@ -4,7 +4,8 @@ use crate::bindings::esker::kv::types as wit;
 use crate::bindings::exports::esker::kv::maintenance as wit_maintenance;
 use crate::error::{Corruption, Error};
 use crate::options::{
-    Compression, Durability, KeyRange, Options, Pressure, Progress, RecoveryMode, ScanOptions, Verification,
+    Compression, Durability, JobKinds, KeyRange, Options, Pressure, Progress, RecoveryMode, ScanOptions,
+    Verification,
 };
 
 impl From<wit::Error> for Error {
@@ -46,6 +47,16 @@ pub(crate) fn options(from: &Options) -> wit::Options {
         level1_bytes: from.level1_bytes,
         tombstone_percent: from.tombstone_percent,
     }
+}
+
+pub(crate) fn job_kinds(from: JobKinds) -> wit_maintenance::JobKinds {
+    let all = [
+        (from.flush, wit_maintenance::JobKinds::FLUSH),
+        (from.compaction, wit_maintenance::JobKinds::COMPACTION),
+        (from.clean_up, wit_maintenance::JobKinds::CLEAN_UP),
+    ];
+    let wanted = all.into_iter().filter(|(wanted, _)| *wanted);
+    wanted.fold(wit_maintenance::JobKinds::empty(), |kinds, (_, kind)| kinds | kind)
 }
 
 fn recovery_mode(from: RecoveryMode) -> wit::RecoveryMode {

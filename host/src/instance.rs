@@ -6,7 +6,9 @@ use crate::bindings::exports::esker::kv::{kv_store, maintenance};
 use crate::convert;
 use crate::dir_lock::DirLock;
 use crate::error::{Error, Result};
-use crate::options::{Durability, KeyRange, Options, Pressure, Progress, ScanOptions, Verification};
+use crate::options::{
+    Durability, JobKinds, KeyRange, Options, Pressure, Progress, ScanOptions, Verification,
+};
 use crate::runtime::Runtime;
 use crate::sandbox::{Sandbox, SandboxState};
 use std::fmt;
@@ -258,10 +260,11 @@ impl Instance {
         self.maintenance_call(|on, wasm, store| on.call_set_helped(wasm, store, helped))
     }
 
-    /// Gives away the most urgent flush or compaction that nobody has, as bytes for [`Worker::run`](crate::Worker::run).
+    /// Gives away the most urgent job of these kinds that nobody has, as bytes for [`Worker::run`](crate::Worker::run).
     /// It comes back by [`finish_job`](Self::finish_job) or [`abandon_job`](Self::abandon_job).
-    pub fn take_job(&mut self) -> Result<Option<Vec<u8>>> {
-        self.maintenance_call(|on, wasm, store| on.call_take_job(wasm, store))
+    pub fn take_job(&mut self, kinds: JobKinds) -> Result<Option<Vec<u8>>> {
+        let kinds = convert::job_kinds(kinds);
+        self.maintenance_call(|on, wasm, store| on.call_take_job(wasm, store, kinds))
     }
 
     /// Makes a job's outcome part of the store.

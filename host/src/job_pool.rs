@@ -1,20 +1,30 @@
 //! The threads that run a store's flushes and compactions in workers of their own.
 //!
 //! ```text
-//! each thread:  take a job from the primary ──► run it, the primary free meanwhile ──► hand the outcome back
-//!               nothing to do ── look again soon while the store is written to, else sleep until a write
+//! each thread:  a flush or a clean-up waits ──► do it ──► hand the outcome back
+//!               a compaction waits ──► a slice of it, look again, the next slice, ... ──► hand the outcome back
+//!               nothing waits ──► look again soon while the store is written to, else sleep until a write
 //! ```
+//!
+//! The primary is free meanwhile. A compaction takes seconds and memtables fill in less: so a worker does what is urgent
+//! between its slices, and one worker is enough to keep writes from waiting.
 //!
 //! A worker that traps or fails costs a retry: its job is given up, and the primary begins it again.
 
 use crate::error::{Error, Result};
 use crate::kv_store::Shared;
-use crate::worker::Worker;
+use crate::options::JobKinds;
+use crate::worker::{RunningJob, Worker};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+/// How much a slice of a compaction reads, in bytes: some milliseconds of work.
+const SLICE_BYTES: u64 = 1 << 20;
+/// What is done at once, also in the middle of a compaction.
+const URGENT: JobKinds = JobKinds { flush: true, compaction: false, clean_up: true };
+const COMPACTION: JobKinds = JobKinds { flush: false, compaction: true, clean_up: false };
 /// How long a thread without a job waits before it looks again, while the store is in use.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// A store that was not written to for so many looks is idle.
@@ -43,7 +53,7 @@ impl JobPool {
         Ok(pool)
     }
 
-    /// Ends the threads and waits for them: for one job each at most.
+    /// Ends the threads and waits for them: for a flush each at most. Compactions that are under way are given up.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
@@ -60,32 +70,72 @@ struct WorkerThread {
     stop: Arc<AtomicBool>,
 }
 
+/// A compaction that is done in slices.
+struct Compaction {
+    job: Vec<u8>,
+    running: RunningJob,
+}
+
+/// What a look at the primary has given.
+enum Found {
+    /// A flush or a clean-up: done at once.
+    Urgent(Vec<u8>),
+    /// A compaction.
+    Compaction(Vec<u8>),
+    /// Nothing, after so many writes.
+    Nothing(u64),
+    /// The store has ended.
+    End,
+}
+
 impl WorkerThread {
     fn run(&mut self) {
+        let mut compaction = None;
         let mut idle_looks = 0;
         let mut writes_seen = 0;
         while !self.stop.load(Ordering::Relaxed) {
-            let (job, writes) = {
-                let mut turn = self.shared.turn();
-                if !turn.instance.is_usable() {
-                    return;
+            match self.look(compaction.is_none()) {
+                Found::Urgent(job) => {
+                    let outcome = self.worker.run(&job);
+                    self.bring_back(&job, outcome);
                 }
-                // An error comes up again at the next write, where somebody can be told.
-                (turn.instance.take_job().ok().flatten(), turn.writes)
-            };
-            if let Some(job) = job {
-                self.work(&job);
-                idle_looks = 0;
-                continue;
+                Found::Compaction(job) => compaction = self.start(job),
+                Found::Nothing(_) if compaction.is_some() => {}
+                Found::Nothing(writes) => {
+                    idle_looks = if writes == writes_seen { idle_looks + 1 } else { 0 };
+                    writes_seen = writes;
+                    if idle_looks < IDLE_LOOKS {
+                        thread::park_timeout(LOOK_AGAIN);
+                    } else {
+                        self.sleep(writes_seen);
+                    }
+                    continue;
+                }
+                Found::End => break,
             }
-            idle_looks = if writes == writes_seen { idle_looks + 1 } else { 0 };
-            writes_seen = writes;
-            if idle_looks < IDLE_LOOKS {
-                thread::park_timeout(LOOK_AGAIN);
-            } else {
-                self.sleep(writes_seen);
-            }
+            idle_looks = 0;
+            compaction = compaction.and_then(|compaction| self.step(compaction));
         }
+        if let Some(Compaction { job, running }) = compaction {
+            self.worker.give_up(running);
+            let _ = self.shared.turn().instance.abandon_job(&job, None);
+        }
+    }
+
+    /// Takes the most urgent job that there is; a compaction only if this thread is `free` of one.
+    fn look(&self, free: bool) -> Found {
+        let mut turn = self.shared.turn();
+        if !turn.instance.is_usable() {
+            return Found::End;
+        }
+        // An error comes up again at the next write, where somebody can be told.
+        if let Ok(Some(job)) = turn.instance.take_job(URGENT) {
+            return Found::Urgent(job);
+        }
+        if free && let Ok(Some(job)) = turn.instance.take_job(COMPACTION) {
+            return Found::Compaction(job);
+        }
+        Found::Nothing(turn.writes)
     }
 
     /// Sleeps until there is a write.
@@ -98,8 +148,29 @@ impl WorkerThread {
         }
     }
 
-    fn work(&mut self, job: &[u8]) {
-        let outcome = self.worker.run(job);
+    fn start(&mut self, job: Vec<u8>) -> Option<Compaction> {
+        match self.worker.start(&job) {
+            Ok(running) => Some(Compaction { job, running }),
+            Err(error) => {
+                self.bring_back(&job, Err(error));
+                None
+            }
+        }
+    }
+
+    /// Does a slice of a compaction, and brings it back when it has ended.
+    fn step(&mut self, compaction: Compaction) -> Option<Compaction> {
+        let outcome = match self.worker.step(&compaction.running, SLICE_BYTES) {
+            Ok(None) => return Some(compaction),
+            Ok(Some(outcome)) => Ok(outcome),
+            Err(error) => Err(error),
+        };
+        self.worker.give_up(compaction.running);
+        self.bring_back(&compaction.job, outcome);
+        None
+    }
+
+    fn bring_back(&self, job: &[u8], outcome: Result<Vec<u8>>) {
         let mut turn = self.shared.turn();
         // What the primary answers here, it remembers and tells whoever writes next.
         let _ = match &outcome {

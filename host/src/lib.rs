@@ -76,11 +76,12 @@ pub use error::{Corruption, Error, Result};
 pub use instance::{CursorHandle, Instance, SnapshotHandle};
 pub use kv_store::KvStore;
 pub use options::{
-    Compression, Durability, KeyRange, Options, Pressure, Progress, RecoveryMode, ScanOptions, Verification,
+    Compression, Durability, JobKinds, KeyRange, Options, Pressure, Progress, RecoveryMode, ScanOptions,
+    Verification,
 };
 pub use reader::Reader;
 pub use runtime::{Runtime, component_embedded};
 pub use sandbox::Sandbox;
 pub use scan::Scan;
 pub use snapshot::Snapshot;
-pub use worker::Worker;
+pub use worker::{RunningJob, Worker};

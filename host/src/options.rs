@@ -150,6 +150,23 @@ pub struct ScanOptions {
     pub limit: Option<u64>,
 }
 
+/// The kinds of jobs that somebody takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobKinds {
+    /// Flushes of sealed memtables: the most urgent.
+    pub flush: bool,
+    /// Compactions.
+    pub compaction: bool,
+    /// Making the manifest durable, and then removing files that it no longer needs: only on the machine that the
+    /// primary runs on.
+    pub clean_up: bool,
+}
+
+impl JobKinds {
+    /// All of them.
+    pub const ALL: Self = Self { flush: true, compaction: true, clean_up: true };
+}
+
 /// What waits to be done in the background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pressure {

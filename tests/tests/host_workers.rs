@@ -1,7 +1,7 @@
 //! Workers: other instances of the component that run a store's flushes and compactions over the same files.
 #![cfg(feature = "component")]
 
-use esker_host::{Durability, Instance, KeyRange, KvStore, Options, Sandbox, ScanOptions, Worker};
+use esker_host::{Durability, Instance, JobKinds, KeyRange, KvStore, Options, Sandbox, ScanOptions, Worker};
 use esker_tests::host::runtime;
 use esker_tests::temp_dir::TempDir;
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ fn with_a_job(instance: &mut Instance) -> Vec<u8> {
     instance.set_helped(true).expect("answers");
     for i in 0.. {
         instance.put(&key(i), &[7; 100], Durability::Buffered).expect("writes");
-        if let Some(job) = instance.take_job().expect("answers") {
+        if let Some(job) = instance.take_job(JobKinds::ALL).expect("answers") {
             return job;
         }
     }

@@ -3,19 +3,19 @@
 //! A sealed memtable is flushed to a table of level 0; full levels are compacted into the next. Both are jobs. By
 //! default the store does its own, in slices: a write does a little of what is pending, in proportion to what it wrote,
 //! so that maintenance keeps pace and no write waits long; [`Db::maintain`] does more of it while the store is idle.
-//! Whoever has workers takes jobs away ([`Db::take_job`]) and brings back results ([`Db::finish_job`]).
+//! Whoever has workers takes jobs away ([`Db::take_job`]) and brings back results ([`Db::finish_job`]). What becomes of a
+//! result is in `install`.
 //!
 //! A job that fails is given up and begun again later: its inputs are still there. Only a failure to write the
 //! manifest, after which nobody knows what it holds, makes the handle useless.
 
 use super::Db;
-use super::view::View;
+use super::install::Names;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::file_name::FileName;
-use crate::compaction::{Plan, Reason, pending_bytes};
+use crate::compaction::{Plan, Reason};
 use crate::env::{Clock, File, Fs};
-use crate::job::{Job, JobResult, Runner, Work};
-use crate::version::VersionEdit;
+use crate::job::{Job, JobResult, Kinds, Runner, Work};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -93,6 +93,14 @@ enum MergeAll {
     Running(u64),
 }
 
+/// What the picker has found.
+enum Next {
+    Job(Job),
+    /// A table was moved to the next level.
+    Moved,
+    Nothing,
+}
+
 impl<F: Fs> Maintenance<F> {
     pub fn new() -> Self {
         Self {
@@ -122,6 +130,11 @@ impl<F: Fs> Maintenance<F> {
         self.covers.push_back((last, log));
     }
 
+    /// Whether workers take jobs.
+    pub fn helped(&self) -> bool {
+        self.helped
+    }
+
     /// The number of jobs that workers have.
     pub fn jobs_taken(&self) -> u64 {
         self.taken.len() as u64
@@ -138,12 +151,16 @@ impl<F: Fs> Maintenance<F> {
         self.taken.values().any(Job::is_flush)
     }
 
+    pub fn clean_up_taken(&self) -> bool {
+        self.taken.values().any(|job| matches!(job.work, Work::CleanUp { .. }))
+    }
+
     /// The tables that compactions under way read.
     fn busy(&self) -> BTreeSet<u64> {
         let jobs = self.taken.values().chain(self.own_compaction.as_ref().map(Runner::job));
         let plans = jobs.filter_map(|job| match &job.work {
             Work::Compact { plan, .. } => Some(plan),
-            Work::Flush { .. } => None,
+            Work::Flush { .. } | Work::CleanUp { .. } => None,
         });
         plans.flat_map(|plan| plan.inputs.iter().map(|(_, table)| table.number)).collect()
     }
@@ -161,7 +178,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let mut bytes = 0;
         while bytes < budget_bytes.max(1) {
             let Some(done) = self.slice(budget_bytes.max(1) - bytes)? else {
-                self.remove_obsolete();
+                self.remove_unneeded();
                 return Ok(Progress { bytes, more: false });
             };
             // A job that ends has done something even where it read nothing more.
@@ -204,7 +221,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         while !self.view.sealed.is_empty() {
             self.flush_slice(u64::MAX)?;
         }
-        Ok(())
+        self.sync_edit()
     }
 
     /// What waits to be done in the background.
@@ -224,22 +241,29 @@ impl<F: Fs, C: Clock> Db<F, C> {
         self.maintenance.helped = helped;
     }
 
-    /// Gives away the most urgent job that nobody has, for [`crate::job::run`] to run wherever the files are. It
-    /// comes back by [`Db::finish_job`] or [`Db::abandon_job`]. `None` where there is nothing to do.
+    /// Gives away the most urgent job among `kinds` that nobody has, for [`crate::job::run`] to run wherever the files
+    /// are. It comes back by [`Db::finish_job`] or [`Db::abandon_job`]. `None` where there is nothing to do.
     ///
     /// # Errors
     ///
     /// `Reopen` where the handle writes no more.
-    pub fn take_job(&mut self) -> Result<Option<Job>> {
+    pub fn take_job(&mut self, kinds: Kinds) -> Result<Option<Job>> {
         self.check_writable()?;
         if self.maintenance.retry_after > 0 {
             return Ok(None);
         }
-        let job = match self.flush_job()? {
-            Some(job) => Some(job),
-            None if self.maintenance.own_compaction.is_some() => None,
-            None => self.compaction_job()?,
-        };
+        let mut job = if kinds.flush { self.flush_job()? } else { None };
+        if job.is_none() && kinds.clean_up {
+            job = self.clean_up_job()?;
+        }
+        if job.is_none() && kinds.compaction && self.maintenance.own_compaction.is_none() {
+            job = match self.next_compaction()? {
+                Next::Job(job) => Some(job),
+                // The edit should be durable before the next one, and a worker can see to that.
+                Next::Moved if kinds.clean_up => self.clean_up_job()?,
+                Next::Moved | Next::Nothing => None,
+            };
+        }
         if let Some(job) = &job {
             self.maintenance.taken.insert(job.id(), job.clone());
         }
@@ -251,13 +275,17 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// # Errors
     ///
     /// `InvalidArgument` where no such job is out or the result is not its own; `Corrupt` where a table that it names
-    /// is missing or has another length: the job is then given up and will be begun again; and those of the manifest.
+    /// is missing or has another length: the job is then given up and will be begun again; those of the manifest; and
+    /// `Io` where the worker could not sync what is not its own: the handle then writes no more.
     pub fn finish_job(&mut self, result: &JobResult) -> Result<()> {
         self.check_writable()?;
         let Some(job) = self.maintenance.taken.remove(&result.id) else {
             return Err(Error::invalid(format!("no job {} is out: it was finished or abandoned", result.id)));
         };
-        let installed = self.check_tables(result).and_then(|()| self.install_result(&job, result));
+        let installed = self
+            .check_synced(result)
+            .and_then(|()| self.check_tables(result))
+            .and_then(|()| self.install_result(&job, result, Names::Durable));
         if let Err(error) = installed {
             // A manifest whose append has failed may hold the edit all the same, and the edit the tables.
             if self.check_writable().is_ok() {
@@ -279,6 +307,9 @@ impl<F: Fs, C: Clock> Db<F, C> {
             return Err(Error::invalid(format!("no job {id} is out: it was finished or abandoned")));
         };
         self.remove_outputs(&job);
+        if let Work::CleanUp { remove, .. } = job.work {
+            self.unneeded.give_back(remove);
+        }
         self.maintenance.maybe_due = true;
         self.maintenance.job_ended(id);
         if let Some(reason) = reason {
@@ -315,7 +346,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
             || self.maintenance.merge_all == MergeAll::Wanted
             || self.maintenance.oldest_snapshot != self.snapshots.oldest();
         let flush = !self.view.sealed.is_empty() && !self.maintenance.flush_taken();
-        due || flush || self.maintenance.own_compaction.is_some()
+        let clean_up = self.unneeded.edit_pending() && !self.maintenance.clean_up_taken();
+        due || flush || clean_up || self.maintenance.own_compaction.is_some()
     }
 
     fn must_flush(&self) -> bool {
@@ -361,11 +393,13 @@ impl<F: Fs, C: Clock> Db<F, C> {
 
     /// One slice of the most urgent work; `None` where there is none.
     fn slice(&mut self, budget: u64) -> Result<Option<u64>> {
-        if self.view.sealed.is_empty() || self.maintenance.flush_taken() {
-            self.compaction_slice(budget)
-        } else {
-            self.flush_slice(budget).map(Some)
+        if !self.view.sealed.is_empty() && !self.maintenance.flush_taken() {
+            return self.flush_slice(budget).map(Some);
         }
+        if !self.maintenance.clean_up_taken() {
+            self.sync_edit()?;
+        }
+        self.compaction_slice(budget)
     }
 
     /// Remembers why job `id` has failed, and gives it up.
@@ -377,7 +411,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
         }
         if *error.kind() == ErrorKind::NoSpace {
             // Tables that nobody reads any more are what can be freed at once.
-            self.remove_obsolete();
+            let _remembered_by_the_handle = self.sync_edit();
+            self.remove_unneeded();
         }
         self.maintenance.failure = Some(error.clone());
         self.maintenance.retry_after = RETRY_BYTES.min(self.options.memtable_bytes() / 4);
@@ -435,7 +470,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let job = runner.job().clone();
         // The runner has the inputs open, which can be removed once the result is installed.
         drop(runner);
-        self.install_result(&job, result)
+        self.install_result(&job, result, Names::New)
     }
 
     /// The flush of the oldest sealed memtable, unless somebody has it: memtables are flushed in their order.
@@ -456,27 +491,35 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// The next compaction, if one is due. One that only moves a table is done at once.
     fn compaction_job(&mut self) -> Result<Option<Job>> {
         loop {
-            let oldest = self.snapshots.oldest();
-            let Some(plan) = self.pick(oldest) else {
-                self.maintenance.maybe_due = false;
-                self.maintenance.oldest_snapshot = oldest;
-                return Ok(None);
-            };
-            if plan.is_trivial_move() {
-                self.counters.moves.add(1);
-                self.install(plan.move_edit(), self.view.sealed.len())?;
-                continue;
+            match self.next_compaction()? {
+                Next::Job(job) => return Ok(Some(job)),
+                Next::Moved => {}
+                Next::Nothing => return Ok(None),
             }
-            self.check_primary()?;
-            let outputs = 2 * (plan.bytes() / self.options.table_bytes.max(1)) + 8;
-            let deeper = plan.deeper(&self.view.version);
-            let manual = self.maintenance.merge_all == MergeAll::Wanted && plan.reason == Reason::Manual;
-            let job = self.job(Work::Compact { plan, deeper }, outputs);
-            if manual {
-                self.maintenance.merge_all = MergeAll::Running(job.id());
-            }
-            return Ok(Some(job));
         }
+    }
+
+    fn next_compaction(&mut self) -> Result<Next> {
+        let oldest = self.snapshots.oldest();
+        let Some(plan) = self.pick(oldest) else {
+            self.maintenance.maybe_due = false;
+            self.maintenance.oldest_snapshot = oldest;
+            return Ok(Next::Nothing);
+        };
+        if plan.is_trivial_move() {
+            self.counters.moves.add(1);
+            self.install(plan.move_edit(), self.view.sealed.len(), Names::Durable)?;
+            return Ok(Next::Moved);
+        }
+        self.check_primary()?;
+        let outputs = 2 * (plan.bytes() / self.options.table_bytes.max(1)) + 8;
+        let deeper = plan.deeper(&self.view.version);
+        let manual = self.maintenance.merge_all == MergeAll::Wanted && plan.reason == Reason::Manual;
+        let job = self.job(Work::Compact { plan, deeper }, outputs);
+        if manual {
+            self.maintenance.merge_all = MergeAll::Running(job.id());
+        }
+        Ok(Next::Job(job))
     }
 
     fn pick(&mut self, oldest_snapshot: Option<u64>) -> Option<Plan> {
@@ -497,13 +540,22 @@ impl<F: Fs, C: Clock> Db<F, C> {
         self.levelled.pick(version, oldest_snapshot.unwrap_or(u64::MAX), &busy)
     }
 
-    fn job(&mut self, work: Work, outputs: u64) -> Job {
+    pub(super) fn job(&mut self, work: Work, outputs: u64) -> Job {
         Job {
             work,
             snapshots: self.snapshots.sequences(),
             outputs: (0..outputs).map(|_| self.new_file_number()).collect(),
             table_bytes: self.options.table_bytes,
             options: self.table_options,
+        }
+    }
+
+    /// Makes the handle useless where a worker was told that a sync of the primary's own writes has failed: nobody else
+    /// will be told again.
+    fn check_synced(&mut self, result: &JobResult) -> Result<()> {
+        match &result.unsynced {
+            None => Ok(()),
+            Some(why) => Err(self.poison("a worker's sync failed", Error::new(ErrorKind::Io, why.clone()))),
         }
     }
 
@@ -521,83 +573,33 @@ impl<F: Fs, C: Clock> Db<F, C> {
     }
 
     fn remove_outputs(&self, job: &Job) {
+        if matches!(job.work, Work::CleanUp { .. }) {
+            return;
+        }
         for &number in &job.outputs {
             let _not_written_or_an_orphan = self.fs.remove(&FileName::Table(number).to_string());
         }
     }
 
     /// Makes a job's result part of the store.
-    fn install_result(&mut self, job: &Job, result: &JobResult) -> Result<()> {
+    fn install_result(&mut self, job: &Job, result: &JobResult, names: Names) -> Result<()> {
         let edit = job.edit(result)?;
-        let (flushed, log) = (edit.flushed, edit.log);
         self.maintenance.job_ended(job.id());
         self.counters.entries_dropped.add(result.entries_dropped);
         match &job.work {
             Work::Compact { .. } => {
                 self.counters.compactions.record(job.bytes(), result.bytes());
-                self.install(edit, self.view.sealed.len())
+                self.install(edit, self.view.sealed.len(), names)
             }
             Work::Flush { .. } => {
                 self.counters.flushes.record(0, result.bytes());
-                self.install(edit, self.view.sealed.len().saturating_sub(1))?;
+                self.install(edit, self.view.sealed.len().saturating_sub(1), names)?;
                 self.maintenance.covers.pop_front();
-                self.durable_sequence = self.durable_sequence.max(flushed.unwrap_or(0));
-                self.wal.forget_below(log.unwrap_or(0));
-                self.remove_segments();
                 Ok(())
             }
-        }
-    }
-
-    /// Writes an edit down and makes its version the one that reads see, above the `sealed` newest sealed memtables.
-    fn install(&mut self, mut edit: VersionEdit, sealed: usize) -> Result<()> {
-        edit.next_file = Some(self.state.next_file);
-        let state = edit.apply(&self.state)?;
-        // After a failed sync of the directory nobody knows which names are durable: the handle is poisoned by it.
-        self.fs
-            .sync_dir()
-            .and_then(|()| self.manifest.append(&edit))
-            .map_err(|error| self.poison("the manifest could not be written", error))?;
-        for (level, number) in &edit.removed {
-            let table = self.view.version.level(*level).iter().find(|table| table.number == *number);
-            let moved = edit.added.iter().any(|(_, added)| added.number == *number);
-            self.obsolete.extend(table.filter(|_| !moved).cloned());
-        }
-        self.state = state;
-        let mut memtables = self.view.sealed.clone();
-        memtables.truncate(sealed);
-        self.view = Arc::new(View {
-            active: Arc::clone(&self.view.active),
-            sealed: memtables,
-            version: Arc::clone(&self.state.version),
-            tables: Arc::clone(&self.tables),
-        });
-        self.maintenance.failure = None;
-        self.maintenance.version_changed(pending_bytes(&self.state.version, &self.levelled));
-        self.remove_obsolete();
-        Ok(())
-    }
-
-    /// Removes tables that are no longer live and that neither a cursor nor a job reads.
-    pub(super) fn remove_obsolete(&mut self) {
-        let (fs, tables) = (&self.fs, &self.tables);
-        self.obsolete.retain(|table| {
-            if Arc::strong_count(table) > 1 {
-                return true;
-            }
-            tables.forget(table.number);
-            // What cannot be removed is found as an orphan at the next open.
-            let _left_as_an_orphan = fs.remove(&FileName::Table(table.number).to_string());
-            false
-        });
-    }
-
-    /// Removes log segments whose data is in tables, but for the newest few.
-    fn remove_segments(&mut self) {
-        let done = self.segments.iter().take_while(|&&segment| segment < self.state.log).count();
-        for _ in 0..done.saturating_sub(self.options.wal_segments_kept as usize) {
-            if let Some(segment) = self.segments.pop_front() {
-                let _left_for_the_next_open = self.fs.remove(&FileName::Wal(segment).to_string());
+            Work::CleanUp { .. } => {
+                self.cleaned_up();
+                Ok(())
             }
         }
     }

@@ -6,6 +6,7 @@
 //! view       what a read sees: memtables and tables, newest first
 //! cursor     a scan that pins its view
 //! maintain   flushes and compactions, in slices
+//! install    what becomes of their results
 //! reader     follows a primary by its files, in this process or another one
 //! verify     every checksum, order and reference
 //! ```
@@ -14,6 +15,7 @@
 //! done in slices, by the writes themselves and by [`Db::maintain`].
 
 mod cursor;
+mod install;
 mod maintain;
 mod open;
 mod reader;
@@ -41,8 +43,9 @@ use crate::base::range::{KeyRange, ScanOptions};
 use crate::compaction::Levelled;
 use crate::env::{Clock, Fs};
 use crate::sstable::{TableCache, TableOptions};
-use crate::version::{Manifest, State, TableMeta};
+use crate::version::{Manifest, State};
 use crate::wal::Writer;
+use install::Unneeded;
 use maintain::Maintenance;
 use snapshot::Snapshots;
 use stats::Counters;
@@ -81,8 +84,7 @@ pub struct Db<F: Fs, C: Clock> {
     maintenance: Maintenance<F>,
     /// Sealed log segments on disk, oldest first.
     segments: VecDeque<u64>,
-    /// Tables that are no longer live, until nobody reads them.
-    obsolete: Vec<Arc<TableMeta>>,
+    unneeded: Unneeded,
     counters: Counters,
 }
 

@@ -12,6 +12,7 @@
 //! A crash before step 5 changes nothing: the next open does the same again.
 
 use super::Db;
+use super::install::Unneeded;
 use super::maintain::Maintenance;
 use super::report::RecoveryReport;
 use super::snapshot::Snapshots;
@@ -278,6 +279,7 @@ fn recover<F: Fs>(fs: &Arc<F>, options: &Options, mut manifest: Manifest<F>) -> 
         report.set_aside = set_aside(fs, listing, &log)?;
     }
     manifest.append(&VersionEdit::from_state(&state))?;
+    manifest.sync()?;
 
     report.log = log;
     report.tables_written = tables_written;
@@ -495,7 +497,7 @@ impl<F: Fs> Recovered<F> {
             state: self.state,
             maintenance,
             segments: self.segments,
-            obsolete: Vec::new(),
+            unneeded: Unneeded::default(),
             counters: Counters::default(),
         }
     }

@@ -189,7 +189,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             .member("stalled", pressure.stalled)
             .member("stalls", self.stalls_json())
             .member("jobs_taken", self.maintenance.jobs_taken())
-            .member("obsolete_tables", self.obsolete.len() as u64)
+            .member("obsolete_tables", self.unneeded.tables())
             .member("maintenance_failure", failure.as_deref())
     }
 

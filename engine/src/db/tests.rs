@@ -3,7 +3,7 @@
 use crate::base::options::{Durability, Options};
 use crate::base::range::{KeyRange, ScanOptions};
 use crate::env::{ManualClock, MemFs};
-use crate::{Db, ErrorKind, Job, JobResult, Reader, job};
+use crate::{Db, ErrorKind, Job, JobResult, Kinds, Reader, job};
 use std::sync::Arc;
 
 type MemDb = Db<MemFs, ManualClock>;
@@ -143,10 +143,10 @@ fn a_flush_from_the_log_makes_the_bytes_of_a_flush_from_memory() {
         }
         i += 1;
     }
-    let job = db.take_job().expect("writable").expect("a memtable is sealed");
+    let job = db.take_job(Kinds::ALL).expect("writable").expect("a memtable is sealed");
     let elsewhere = fs.kill();
     let result = run(&elsewhere, &job.encode());
-    assert_eq!(db.take_job(), Ok(None), "memtables are flushed one after the other");
+    assert_eq!(db.take_job(Kinds::ALL), Ok(None), "memtables are flushed one after the other");
     db.abandon_job(job.id(), None).expect("it was out");
     db.flush().expect("flushes");
     let own = db.stats().levels[0].tables;
@@ -169,7 +169,7 @@ fn workers_do_all_the_work_and_make_the_same_bytes_anywhere() {
             _ => db.put(&key(i), &i.to_le_bytes(), Durability::Buffered),
         };
         outcome.expect("a worker is never far behind");
-        while let Some(job) = db.take_job().expect("writable") {
+        while let Some(job) = db.take_job(Kinds::ALL).expect("writable") {
             let elsewhere = fs.kill();
             let there = run(&elsewhere, &job.encode());
             if jobs % 7 == 6 && abandoned * 7 < jobs {
@@ -205,6 +205,58 @@ fn workers_do_all_the_work_and_make_the_same_bytes_anywhere() {
 }
 
 #[test]
+fn what_an_edit_replaces_stays_until_a_worker_has_made_the_edit_durable() {
+    let fs = MemFs::new();
+    let options = Options { wal_segments_kept: 0, ..small() };
+    let mut db = Db::open(fs.clone(), ManualClock::default(), options).expect("opens");
+    db.set_helped(true);
+    while db.pressure().sealed_memtables == 0 {
+        db.put(&key(db.last_sequence()), &[7; 100], Durability::Synced).expect("writes");
+    }
+    let flush = db.take_job(Kinds::ALL).expect("writable").expect("a memtable is sealed");
+    db.finish_job(&run(&fs, &flush.encode())).expect("its own job");
+    let sealed = |fs: &MemFs| fs.names().iter().filter(|name| name.ends_with(".wal")).count() - 1;
+    let last = db.last_sequence();
+    let check = |fs: &MemFs| {
+        for seed in 0..20 {
+            let cut = open(&fs.power_cut(seed));
+            assert_eq!(cut.last_sequence(), last, "seed {seed}");
+            assert!(cut.get(&key(0)).expect("reads").is_some());
+        }
+    };
+    assert_eq!(sealed(&fs), 1, "the manifest on disk may still need the segment");
+    check(&fs);
+    let lost = db.take_job(Kinds::ALL).expect("writable").expect("the edit is not durable");
+    assert!(matches!(lost.work, job::Work::CleanUp { .. }), "{lost:?}");
+    db.abandon_job(lost.id(), None).expect("it was out");
+    assert_eq!(sealed(&fs), 1);
+    let clean_up = db.take_job(Kinds::ALL).expect("writable").expect("the edit is still not durable");
+    let result = run(&fs, &clean_up.encode());
+    assert_eq!(sealed(&fs), 0);
+    check(&fs);
+    db.finish_job(&result).expect("its own job");
+    assert_eq!(db.take_job(Kinds::ALL), Ok(None));
+}
+
+/// A worker that is told of a failed sync must tell the primary: the system does not tell again.
+#[test]
+fn a_primary_whose_worker_could_not_sync_for_it_writes_no_more() {
+    let fs = MemFs::new();
+    let mut db = open(&fs);
+    db.set_helped(true);
+    while db.pressure().sealed_memtables == 0 {
+        db.put(&key(db.last_sequence()), &[7; 100], Durability::Buffered).expect("writes");
+    }
+    let flush = db.take_job(Kinds::ALL).expect("writable").expect("a memtable is sealed");
+    let result = JobResult { unsynced: Some("the disk is gone".into()), ..run(&fs, &flush.encode()) };
+    let error = db.finish_job(&result).expect_err("what is durable is unknown");
+    assert!(error.message().contains("the disk is gone"), "{error}");
+    let error = db.put(b"k", b"v", Durability::Buffered).expect_err("poisoned");
+    assert_eq!(*error.kind(), ErrorKind::Reopen);
+    assert_eq!(open(&fs.kill()).last_sequence(), db.last_sequence());
+}
+
+#[test]
 fn a_write_that_waits_for_a_worker_is_refused_as_busy() {
     let fs = MemFs::new();
     let mut db = open(&fs);
@@ -215,7 +267,7 @@ fn a_write_that_waits_for_a_worker_is_refused_as_busy() {
             break error;
         }
         if job.is_none() {
-            job = db.take_job().expect("writable");
+            job = db.take_job(Kinds::ALL).expect("writable");
         }
     };
     assert_eq!(*error.kind(), ErrorKind::Busy);
@@ -232,7 +284,7 @@ fn a_table_that_a_worker_did_not_write_is_not_installed() {
     while db.pressure().sealed_memtables == 0 {
         db.put(&key(db.last_sequence()), &[7; 100], Durability::Buffered).expect("writes");
     }
-    let job = db.take_job().expect("writable").expect("a memtable is sealed");
+    let job = db.take_job(Kinds::ALL).expect("writable").expect("a memtable is sealed");
     let result = run(&fs.kill(), &job.encode());
     assert_eq!(*db.finish_job(&result).expect_err("not in this directory").kind(), ErrorKind::NotFound);
     db.flush().expect("begun again");

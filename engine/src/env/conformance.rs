@@ -173,6 +173,11 @@ fn syncing_changes_nothing_visible<F: Fs>(fs: &F) {
     fine(file.sync());
     assert_eq!(read(&file, 0, 10), b"onetwo");
     assert_eq!(fine(fs.list()), ["000001.wal"]);
+    // Whoever has the file open can make durable what another handle has appended.
+    fine(file.append(b"three"));
+    fine(fine(fs.open("000001.wal")).sync());
+    fine(file.append(b"!"));
+    assert_eq!(read(&file, 0, 20), b"onetwothree!");
 }
 
 fn all_spellings_of_names_list<F: Fs>(fs: &F) {

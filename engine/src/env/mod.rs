@@ -84,10 +84,9 @@ pub trait File: std::fmt::Debug {
         Ok(self.len()? == 0)
     }
 
-    /// Makes everything appended so far durable. After an error nothing is known about any of it, and a later
-    /// success says nothing about what came before the error: the system reports a failed write once.
-    ///
-    /// REQUIRES: the file was opened by [`Fs::create`].
+    /// Makes everything appended so far durable, by whichever handle it was appended. After an error nothing is known
+    /// about any of it, and a later success says nothing about what came before the error: the system reports a failed
+    /// write once.
     fn sync(&mut self) -> Result<()>;
 }
 

@@ -5,7 +5,9 @@
 //!        | compression: u8
 //! work   = flush:   segments: numbers | after | flushed | log
 //!        | compact: reason: u8 | output level | inputs: tables | levels: varint | tables for each
-//! result = 1: u8 | id | entries dropped | tables
+//!        | clean up: epoch | names to remove
+//! result = 1: u8 | id | entries dropped | tables | unsynced: 0: u8, or 1: u8 | why: `bytes`
+//! names  = count | each as `bytes`
 //! tables = count | each as `bytes` (docs/format.md, *Manifest*)       numbers = count | each
 //! ```
 //!
@@ -15,6 +17,7 @@
 use super::{Job, JobResult, Work};
 use crate::base::coding::{Decoder, put_bytes, put_varint};
 use crate::base::error::{Error, Result};
+use crate::base::file_name::FileName;
 use crate::base::options::Compression;
 use crate::compaction::{Plan, Reason};
 use crate::sstable::TableOptions;
@@ -24,6 +27,7 @@ use std::sync::Arc;
 const VERSION: u8 = 1;
 const FLUSH: u8 = 0;
 const COMPACT: u8 = 1;
+const CLEAN_UP: u8 = 2;
 
 impl Job {
     /// The job as bytes.
@@ -45,6 +49,14 @@ impl Job {
                 put_varint(&mut out, deeper.len() as u64);
                 for tables in deeper {
                     put_tables(&mut out, tables.iter().map(|table| (0, table)));
+                }
+            }
+            Work::CleanUp { epoch, remove } => {
+                out.push(CLEAN_UP);
+                put_varint(&mut out, *epoch);
+                put_varint(&mut out, remove.len() as u64);
+                for name in remove {
+                    put_bytes(&mut out, name.to_string().as_bytes());
                 }
             }
         }
@@ -76,6 +88,10 @@ impl JobResult {
         put_varint(&mut out, self.id);
         put_varint(&mut out, self.entries_dropped);
         put_tables(&mut out, self.tables.iter().map(|table| (0, table)));
+        out.push(u8::from(self.unsynced.is_some()));
+        if let Some(why) = &self.unsynced {
+            put_bytes(&mut out, why.as_bytes());
+        }
         out
     }
 
@@ -118,6 +134,7 @@ fn decode_job(decoder: &mut Decoder<'_>) -> Option<Job> {
             }
             Work::Compact { plan: Plan { reason, inputs, output_level }, deeper }
         }
+        CLEAN_UP => Work::CleanUp { epoch: decoder.varint()?, remove: names(decoder)? },
         _ => return None,
     };
     Some(Job {
@@ -143,7 +160,22 @@ fn decode_result(decoder: &mut Decoder<'_>) -> Option<JobResult> {
     }
     let (id, entries_dropped) = (decoder.varint()?, decoder.varint()?);
     let tables = tables(decoder)?.into_iter().map(|(_, table)| table).collect();
-    Some(JobResult { id, tables, entries_dropped })
+    let unsynced = match decoder.u8()? {
+        0 => None,
+        1 => Some(String::from_utf8(decoder.bytes()?.to_vec()).ok()?),
+        _ => return None,
+    };
+    Some(JobResult { id, tables, entries_dropped, unsynced })
+}
+
+/// Names of tables and log segments: nothing else is ever cleaned up.
+fn names(decoder: &mut Decoder<'_>) -> Option<Vec<FileName>> {
+    let count = decoder.varint32()?;
+    let name = |bytes: &[u8]| match FileName::parse(std::str::from_utf8(bytes).ok()?)? {
+        name @ (FileName::Table(_) | FileName::Wal(_)) => Some(name),
+        FileName::Manifest(_) | FileName::Lost(_) => None,
+    };
+    (0..count).map(|_| name(decoder.bytes()?)).collect()
 }
 
 fn put_numbers(out: &mut Vec<u8>, numbers: &[u64]) {
@@ -196,6 +228,7 @@ mod tests {
         vec![
             job(Work::Flush { segments: vec![4, 6], after: 100, flushed: 200, log: 8 }),
             job(Work::Compact { plan, deeper: vec![vec![table(1)], vec![table(2), table(3)]] }),
+            job(Work::CleanUp { epoch: 3, remove: vec![FileName::Table(7), FileName::Wal(8)] }),
         ]
     }
 
@@ -204,8 +237,19 @@ mod tests {
         for job in jobs() {
             assert_eq!(Job::decode(&job.encode()), Ok(job));
         }
-        let result = JobResult { id: 9, tables: vec![table(9)], entries_dropped: 5 };
-        assert_eq!(JobResult::decode(&result.encode()), Ok(result));
+        for unsynced in [None, Some("no".to_owned())] {
+            let result = JobResult { id: 9, tables: vec![table(9)], entries_dropped: 5, unsynced };
+            assert_eq!(JobResult::decode(&result.encode()), Ok(result));
+        }
+    }
+
+    #[test]
+    fn a_clean_up_removes_nothing_but_tables_and_log_segments() {
+        let mut job = jobs().remove(2);
+        for name in [FileName::Manifest(3), FileName::Lost(3)] {
+            job.work = Work::CleanUp { epoch: 3, remove: vec![name] };
+            assert!(Job::decode(&job.encode()).is_err(), "{name}");
+        }
     }
 
     #[test]
@@ -229,10 +273,11 @@ mod tests {
     #[test]
     fn a_result_of_another_job_is_refused() {
         let job = jobs().remove(1);
-        let edit =
-            job.edit(&JobResult { id: 9, tables: vec![table(10)], entries_dropped: 0 }).expect("of this job");
+        let result = |id, tables| JobResult { id, tables, entries_dropped: 0, unsynced: None };
+        let edit = job.edit(&result(9, vec![table(10)])).expect("of this job");
         assert_eq!(edit.removed, [(0, 7), (1, 5)]);
-        assert!(job.edit(&JobResult { id: 8, tables: vec![], entries_dropped: 0 }).is_err());
-        assert!(job.edit(&JobResult { id: 9, tables: vec![table(11)], entries_dropped: 0 }).is_err());
+        assert!(job.edit(&result(8, vec![])).is_err());
+        assert!(job.edit(&result(9, vec![table(11)])).is_err());
+        assert!(jobs().remove(2).edit(&result(9, vec![table(9)])).is_err(), "a clean-up makes no table");
     }
 }

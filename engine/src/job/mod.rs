@@ -1,14 +1,21 @@
 //! A job: maintenance as plain data in, plain data out.
 //!
-//! A [`Job`] names immutable inputs and the file numbers reserved for its outputs; a [`Runner`] is a job in motion,
-//! one slice at a time; a [`JobResult`] says which tables it has written. A job knows no store: whoever has the files
-//! can run it, in this instance or another one, in this process or another one, and the same job makes the same bytes
-//! anywhere. One that is given up leaves files that nothing refers to.
+//! A [`Job`] names immutable inputs and the file numbers reserved for its outputs; a [`JobResult`] says which tables it
+//! has written. A job knows no store: whoever has the files can run it, in this instance or another one, in this process
+//! or another one, and the same job makes the same bytes anywhere. One that is given up leaves files that nothing refers
+//! to.
+//!
+//! ```text
+//! Runner       merges sorted runs to tables, one slice at a time: in the primary, from what it has in memory
+//! RunningJob   a job in a worker, from the files alone: a Runner, or the cleaning up of files
+//! ```
 
 mod codec;
 mod runner;
+mod running;
 
-pub use runner::{Runner, Step, run};
+pub use runner::{Runner, Step};
+pub use running::{RunningJob, run};
 
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
@@ -53,6 +60,31 @@ pub enum Work {
         /// The tables below the output level that the result overlaps, level by level.
         deeper: Vec<Vec<Arc<TableMeta>>>,
     },
+    /// Make the manifest durable, and then remove files that it no longer refers to. Both can take long, and a
+    /// primary that did it itself would let writers wait.
+    CleanUp {
+        /// The manifest's epoch.
+        epoch: u64,
+        /// The files to remove.
+        remove: Vec<FileName>,
+    },
+}
+
+/// The kinds of jobs that somebody takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kinds {
+    /// Flushes of sealed memtables.
+    pub flush: bool,
+    /// Compactions.
+    pub compaction: bool,
+    /// Cleaning up. Whoever runs it must be on the machine whose operating system has the primary's writes: its sync
+    /// is the primary's.
+    pub clean_up: bool,
+}
+
+impl Kinds {
+    /// All of them.
+    pub const ALL: Self = Self { flush: true, compaction: true, clean_up: true };
 }
 
 /// What a job has done.
@@ -60,11 +92,13 @@ pub enum Work {
 pub struct JobResult {
     /// The job's id.
     pub id: u64,
-    /// The tables that were written. The files are synced; their names are not, until whoever installs the result
-    /// has synced the directory.
+    /// The tables that were written, and synced.
     pub tables: Vec<Arc<TableMeta>>,
     /// Entries that nobody can see any more.
     pub entries_dropped: u64,
+    /// Why the directory, or a clean-up's manifest, could not be synced, where that has failed: the system tells of a
+    /// failed sync once, so whoever installs the result must know that something may be lost.
+    pub unsynced: Option<String>,
 }
 
 impl Job {
@@ -81,7 +115,7 @@ impl Job {
     /// The bytes of the tables that the job reads.
     pub fn bytes(&self) -> u64 {
         match &self.work {
-            Work::Flush { .. } => 0,
+            Work::Flush { .. } | Work::CleanUp { .. } => 0,
             Work::Compact { plan, .. } => plan.bytes(),
         }
     }
@@ -92,7 +126,9 @@ impl Job {
     ///
     /// `InvalidArgument` where the result is not one of this job.
     pub fn edit(&self, result: &JobResult) -> Result<VersionEdit> {
-        let stray = result.tables.iter().find(|table| !self.outputs.contains(&table.number));
+        let makes_tables = !matches!(self.work, Work::CleanUp { .. });
+        let stray =
+            result.tables.iter().find(|table| !(makes_tables && self.outputs.contains(&table.number)));
         if result.id != self.id() || stray.is_some() {
             let stray = stray.map(|table| FileName::Table(table.number).to_string()).unwrap_or_default();
             let (id, found) = (self.id(), result.id);
@@ -108,6 +144,7 @@ impl Job {
                 let removed = plan.inputs.iter().map(|(level, table)| (*level, table.number)).collect();
                 VersionEdit { removed, added: added(plan.output_level), ..VersionEdit::default() }
             }
+            Work::CleanUp { .. } => VersionEdit::default(),
         })
     }
 }

@@ -4,14 +4,12 @@ use super::{Job, JobResult, Work};
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
 use crate::base::key::user_key;
-use crate::base::options::RecoveryMode;
 use crate::compaction::Retention;
 use crate::env::Fs;
 use crate::iter::{InternalIterator, Merging};
 use crate::memtable::Memtable;
 use crate::sstable::{ReadMode, TableBuilder, TableCache};
 use crate::version::{LevelIter, Run, TableMeta};
-use crate::wal::Replay;
 use std::sync::Arc;
 
 /// A table is cut early where it would overlap so many tables' worth of the level below its own: compacting it
@@ -67,7 +65,7 @@ impl<F: Fs> Runner<F> {
     /// Those of opening the tables.
     pub fn compact(fs: Arc<F>, job: Job, tables: &Arc<TableCache<F>>) -> Result<Self> {
         let Work::Compact { plan, deeper } = &job.work else {
-            return Err(Error::bug("a flush was given tables to merge"));
+            return Err(Error::bug("a job that is no compaction was given tables to merge"));
         };
         let mut runs = Vec::new();
         let mut levels: Vec<(usize, Vec<Arc<TableMeta>>)> = Vec::new();
@@ -194,53 +192,9 @@ impl<F: Fs> Runner<F> {
             id: self.job.id(),
             tables: std::mem::take(&mut self.finished),
             entries_dropped: self.retention.dropped(),
+            unsynced: None,
         })
     }
-}
-
-/// Runs a job from its files alone, at once: what a worker does. `cache_bytes` is the memory for open tables.
-///
-/// # Errors
-///
-/// Those of the files, and `Corrupt` where an input is damaged. What was written is removed.
-pub fn run<F: Fs>(fs: Arc<F>, job: Job, cache_bytes: u64) -> Result<JobResult> {
-    let mut runner = match &job.work {
-        Work::Flush { segments, after, flushed, .. } => {
-            let memtable = replay(&fs, segments.clone(), *after, *flushed)?;
-            Runner::flush(fs, job, &memtable)
-        }
-        Work::Compact { .. } => {
-            let tables = Arc::new(TableCache::new(Arc::clone(&fs), cache_bytes));
-            Runner::compact(fs, job, &tables)?
-        }
-    };
-    match runner.step(u64::MAX) {
-        Ok(Step { result: Some(result), .. }) => Ok(result),
-        Ok(Step { result: None, .. }) => Err(Error::bug("a job has not ended within an unlimited slice")),
-        Err(error) => {
-            runner.abandon();
-            Err(error)
-        }
-    }
-}
-
-/// The memtable that these sealed segments hold. They must be whole: nobody recovers them here.
-fn replay<F: Fs>(fs: &Arc<F>, segments: Vec<u64>, after: u64, flushed: u64) -> Result<Arc<Memtable>> {
-    let first = segments.first().copied().unwrap_or(0);
-    let memtable = Arc::new(Memtable::new());
-    let mut replay = Replay::new(Arc::clone(fs), segments, after, RecoveryMode::Absolute);
-    let mut last = after;
-    while replay.advance()? {
-        let (header, batch) = replay.record();
-        memtable.apply(header.sequence, batch);
-        last = header.last();
-    }
-    if last != flushed {
-        let message =
-            format!("the memtable's segments from here on end at sequence number {last}, not at {flushed}");
-        return Err(Error::corrupt(FileName::Wal(first).to_string(), 0, message));
-    }
-    Ok(memtable)
 }
 
 fn next_output<F: Fs>(fs: &Arc<F>, job: &Job, used: &mut usize) -> Result<TableBuilder<F::File>> {

@@ -81,9 +81,9 @@ impl<F: Fs> Manifest<F> {
         )))
     }
 
-    /// Appends an edit and makes it durable. Files that it adds must be durable already, names included; files that
-    /// it makes obsolete may be removed only after it has returned, since a new primary that claims its epoch in
-    /// between may have read the manifest without the edit.
+    /// Appends an edit, after [`Manifest::sync`] of the one before. Files that it adds must be durable already, names
+    /// included; files that it makes obsolete may be removed only after it is durable. A new primary that claims its
+    /// epoch after this has returned reads the edit; one that has claimed it before may not.
     ///
     /// # Errors
     ///
@@ -93,6 +93,15 @@ impl<F: Fs> Manifest<F> {
         let mut bytes = Vec::new();
         self.framer.frame(&edit.encode(), &mut bytes);
         self.file.append(&bytes)?;
+        self.check_fence()
+    }
+
+    /// Makes every edit durable.
+    ///
+    /// # Errors
+    ///
+    /// `Reopen` where another primary has taken over, and those of the file system.
+    pub fn sync(&mut self) -> Result<()> {
         self.file.sync()?;
         self.check_fence()
     }

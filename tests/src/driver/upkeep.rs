@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use esker_engine::env::{Fs, ManualClock};
-use esker_engine::{Db, ErrorKind, Job, JobResult, Progress, Result, job};
+use esker_engine::{Db, ErrorKind, Job, JobResult, Kinds, Progress, Result, job};
 
 use super::{Driver, round};
 
@@ -72,7 +72,7 @@ impl<F: Fs + Clone> Driver<F> {
     }
 
     pub(super) fn take_job(&mut self) -> Result<Option<usize>> {
-        let Some(job) = self.db().take_job()? else { return Ok(None) };
+        let Some(job) = self.db().take_job(Kinds::ALL)? else { return Ok(None) };
         // It reaches its worker as bytes.
         let job = Job::decode(&job.encode())?;
         self.jobs.push(TakenJob { job, result: None, abandoned: false });
