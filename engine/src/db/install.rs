@@ -18,7 +18,7 @@ use crate::base::file_name::FileName;
 use crate::compaction::pending_bytes;
 use crate::env::{Clock, Fs};
 use crate::job::{Job, Work};
-use crate::version::{TableMeta, VersionEdit};
+use crate::version::{State, TableMeta, VersionEdit};
 use std::sync::Arc;
 
 /// What the manifest does not need any more, or will not when its last edit is durable.
@@ -64,8 +64,8 @@ pub(super) enum Names {
 impl<F: Fs, C: Clock> Db<F, C> {
     /// Writes an edit down and makes its version the one that reads see, above the `sealed` newest sealed memtables.
     pub(super) fn install(&mut self, mut edit: VersionEdit, sealed: usize, names: Names) -> Result<()> {
-        edit.next_file = Some(self.state.next_file);
-        let state = edit.apply(&self.state)?;
+        edit.next_file = Some(self.state.next_file.max(self.maintenance.numbers_reserved));
+        let state = State { next_file: self.state.next_file, ..edit.apply(&self.state)? };
         self.sync_edit()?;
         self.append(&edit, names).map_err(|error| self.poison("the manifest could not be written", error))?;
         for (level, number) in &edit.removed {

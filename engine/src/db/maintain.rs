@@ -16,6 +16,7 @@ use crate::base::file_name::FileName;
 use crate::compaction::{Plan, Reason};
 use crate::env::{Clock, File, Fs};
 use crate::job::{Job, JobResult, Kinds, Runner, Work};
+use crate::version::VersionEdit;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ const RETRY_BYTES: u64 = 1 << 20;
 /// A write does at least and at most so many times its own bytes of pending maintenance.
 const PACE_MIN: u64 = 2;
 const PACE_MAX: u64 = 32;
+/// So many file numbers are reserved at once for jobs that are given away.
+const NUMBERS_AHEAD: u64 = 256;
 
 /// What waits to be done in the background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +66,8 @@ pub(super) struct Maintenance<F: Fs> {
     taken: BTreeMap<u64, Job>,
     /// Whether workers take jobs: writes then do none of the work.
     helped: bool,
+    /// The manifest says that file numbers below this one are in use.
+    pub numbers_reserved: u64,
 
     // What is due.
     /// What each sealed memtable covers, oldest first: its last sequence number, and the first log segment after it.
@@ -108,6 +113,7 @@ impl<F: Fs> Maintenance<F> {
             own_compaction: None,
             taken: BTreeMap::new(),
             helped: false,
+            numbers_reserved: 0,
             covers: VecDeque::new(),
             maybe_due: true,
             oldest_snapshot: None,
@@ -246,7 +252,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     ///
     /// # Errors
     ///
-    /// `Reopen` where the handle writes no more.
+    /// `Reopen` where the handle writes no more, and those of the manifest, which remembers the numbers that jobs use.
     pub fn take_job(&mut self, kinds: Kinds) -> Result<Option<Job>> {
         self.check_writable()?;
         if self.maintenance.retry_after > 0 {
@@ -265,9 +271,26 @@ impl<F: Fs, C: Clock> Db<F, C> {
             };
         }
         if let Some(job) = &job {
+            self.reserve_numbers()?;
             self.maintenance.taken.insert(job.id(), job.clone());
         }
         Ok(job)
+    }
+
+    /// Makes it durable that the numbers of a job are in use, before it is given away: its worker may outlive this
+    /// primary, and then the next one must neither meet files of these numbers nor give them to another job.
+    fn reserve_numbers(&mut self) -> Result<()> {
+        if self.state.next_file > self.maintenance.numbers_reserved {
+            let reserved = self.state.next_file + NUMBERS_AHEAD;
+            let edit = VersionEdit { next_file: Some(reserved), ..VersionEdit::default() };
+            self.sync_edit()?;
+            self.manifest
+                .append(&edit)
+                .and_then(|()| self.manifest.sync())
+                .map_err(|error| self.poison("the manifest could not be written", error))?;
+            self.maintenance.numbers_reserved = reserved;
+        }
+        Ok(())
     }
 
     /// Installs the result of a job that was taken.

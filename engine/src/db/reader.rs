@@ -4,9 +4,10 @@
 //! batches only; [`Reader::catch_up`] moves that moment on:
 //!
 //! 1. Read on in the log, into a memtable of the reader's own.
-//! 2. Read on in the manifest. Where another primary has taken over, begin anew.
+//! 2. Read on in the manifest.
 //! 3. Open the tables that are new. One that is missing was removed since: the manifest says so by now; go to 1.
 //! 4. Where tables hold more than was read of the log, go on with the log where they end.
+//! 5. Where another primary has taken over by now, begin anew.
 //!
 //! Every table that a view refers to is open, so it can be read though the primary has removed its file. Writes that a
 //! primary has deferred are not seen until they are handed to the operating system.
@@ -91,10 +92,12 @@ impl<F: Fs> Reader<F> {
     /// As [`Reader::open`]. The reader then sees what it saw before.
     pub fn catch_up(&mut self) -> Result<u64> {
         for _ in 0..ATTEMPTS {
-            match self.follow()? {
-                None => return Ok(self.view.sequence),
-                Some(Moved::On) => {}
-                Some(Moved::Away) => *self = Self::begin(Arc::clone(&self.fs), self.cache_bytes)?,
+            let moved = self.follow()?;
+            // Asked after reading: one that takes over removes log segments, and with them what was not read yet.
+            if matches!(moved, Some(Moved::Away)) || self.is_replaced()? {
+                *self = Self::begin(Arc::clone(&self.fs), self.cache_bytes)?;
+            } else if moved.is_none() {
+                return Ok(self.view.sequence);
             }
         }
         Err(Error::new(
@@ -188,14 +191,16 @@ impl<F: Fs> Reader<F> {
         Ok(reader.pin_tables(&reader.state)?.then_some(reader))
     }
 
-    /// One round of following; `None` when it is done.
-    fn follow(&mut self) -> Result<Option<Moved>> {
+    /// Whether another primary has taken over. A claim without a complete state is passed over: its primary is still
+    /// reading the log.
+    fn is_replaced(&self) -> Result<bool> {
         let own = self.fs.exists(&FileName::Manifest(self.epoch).to_string())?;
         let next = FileName::Manifest(self.epoch + 1).to_string();
-        // A claim without a complete state is passed over: its primary is still reading the log.
-        if !own || (self.fs.exists(&next)? && Self::begin_at(&self.fs, 0, self.epoch + 1)?.is_some()) {
-            return Ok(Some(Moved::Away));
-        }
+        Ok(!own || (self.fs.exists(&next)? && Self::begin_at(&self.fs, 0, self.epoch + 1)?.is_some()))
+    }
+
+    /// One round of following; `None` when it is done.
+    fn follow(&mut self) -> Result<Option<Moved>> {
         if !self.read_log()? {
             return Ok(Some(Moved::Away));
         }

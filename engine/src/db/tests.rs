@@ -291,6 +291,32 @@ fn a_table_that_a_worker_did_not_write_is_not_installed() {
     assert_eq!(db.verify().expect("reads").problems, Vec::<String>::new());
 }
 
+/// A primary died while a worker had a job. The next primary gave the same numbers to files of its own: the worker's
+/// late table stood in the way of a flush, and its result was the next primary's job of the same number.
+#[test]
+fn numbers_of_a_job_stay_with_it_when_its_primary_is_gone() {
+    let fs = MemFs::new();
+    let mut late = Vec::new();
+    for life in 0..3 {
+        let mut db = open(&fs);
+        db.set_helped(true);
+        while db.pressure().sealed_memtables == 0 {
+            db.put(&key(db.last_sequence()), &[life; 100], Durability::Synced).expect("writes");
+        }
+        let job = db.take_job(Kinds::ALL).expect("writable").expect("a memtable is sealed");
+        for result in &late {
+            assert_eq!(*db.finish_job(result).expect_err("not its own").kind(), ErrorKind::InvalidArgument);
+        }
+        late.push(run(&fs, &job.encode()));
+        if life == 2 {
+            db.abandon_job(job.id(), None).expect("it was out");
+            db.flush().expect("the late tables are in nobody's way");
+        }
+    }
+    let numbers: std::collections::BTreeSet<u64> = late.iter().map(|result| result.id).collect();
+    assert_eq!(numbers.len(), 3, "no number is used twice: {numbers:?}");
+}
+
 /// All entries that a reader sees.
 fn entries(reader: &Reader<MemFs>) -> std::collections::BTreeMap<Vec<u8>, Vec<u8>> {
     let mut cursor = reader.scan(KeyRange::all(), ScanOptions::default()).expect("scans");
