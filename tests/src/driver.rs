@@ -4,58 +4,69 @@
 //! to judge. After an error the driver can go on; what the failed step did or did not do is then in doubt just
 //! as it is for a user.
 
+mod followers;
 mod reads;
 mod upkeep;
 mod writes;
 
 use std::rc::Rc;
 
-use esker_engine::env::{Fs, ManualClock};
-use esker_engine::{Db, Error, ErrorKind, KeyRange, Options, RecoveryMode, Result, ScanOptions, Snapshot};
+use esker_engine::env::ManualClock;
+use esker_engine::{Error, ErrorKind, KeyRange, Options, RecoveryMode, Result, ScanOptions};
 
 use crate::history::Step;
 use crate::journal::{End, Journal, State, assert_same};
 use crate::options;
+use crate::platform::{Platform, Store};
 use crate::seed::Rng;
 use crate::trace::{self, ShownOnPanic};
+use followers::Follower;
 use reads::OpenCursor;
 use upkeep::TakenJob;
 
 pub use reads::read_all;
 
-/// A store, and all that a user of it holds and knows.
-pub struct Driver<F: Fs + Clone> {
+type CursorOf<P> = <<P as Platform>::Store as Store>::Cursor;
+type SnapshotOf<P> = <<P as Platform>::Store as Store>::Snapshot;
+
+/// A store, its workers and its readers, and all that a user of them holds and knows.
+pub struct Driver<P: Platform> {
     keys: Rc<[Vec<u8>]>,
     clock: ManualClock,
     journal: Journal,
-    fs: F,
+    platform: P,
     options: Options,
     /// `None` after a failed attempt to open.
-    db: Option<Db<F, ManualClock>>,
-    cursors: Vec<OpenCursor<F>>,
-    snapshots: Vec<(Snapshot, State)>,
-    /// What workers have, oldest first.
+    store: Option<P::Store>,
+    cursors: Vec<OpenCursor<CursorOf<P>>>,
+    snapshots: Vec<(SnapshotOf<P>, State)>,
+    /// What workers have, oldest first. They outlive the primary.
     jobs: Vec<TakenJob>,
+    /// They outlive the primary as well.
+    readers: Vec<Follower<P>>,
     /// Whether a call on this store has failed: its log may then end in a piece of a record.
     hurt: bool,
     steps: usize,
+    workers_died: u64,
 }
 
-impl<F: Fs + Clone> Driver<F> {
+impl<P: Platform> Driver<P> {
     /// A driver that has yet to open a store with these options; steps will use these keys.
-    pub fn new(fs: F, keys: Rc<[Vec<u8>]>, options: Options) -> Self {
+    pub fn new(platform: P, keys: Rc<[Vec<u8>]>, options: Options) -> Self {
         Self {
             keys,
             clock: ManualClock::new(),
             journal: Journal::default(),
-            fs,
+            platform,
             options,
-            db: None,
+            store: None,
             cursors: Vec::new(),
             snapshots: Vec::new(),
             jobs: Vec::new(),
+            readers: Vec::new(),
             hurt: false,
             steps: 0,
+            workers_died: 0,
         }
     }
 
@@ -64,13 +75,13 @@ impl<F: Fs + Clone> Driver<F> {
     /// # Panics
     ///
     /// When the last attempt to open it has failed.
-    pub fn db(&mut self) -> &mut Db<F, ManualClock> {
-        self.db.as_mut().expect("the test goes on only with an open store")
+    pub fn store(&mut self) -> &mut P::Store {
+        self.store.as_mut().expect("the test goes on only with an open store")
     }
 
     /// Whether the last attempt to open the store has succeeded.
     pub fn is_open(&self) -> bool {
-        self.db.is_some()
+        self.store.is_some()
     }
 
     /// What the store should hold.
@@ -99,29 +110,35 @@ impl<F: Fs + Clone> Driver<F> {
         done.inspect_err(|error| assert_ne!(error.kind(), &ErrorKind::Bug, "{error}"))
     }
 
-    /// Drops the store without closing it, and forgets the cursors and snapshots.
+    /// Drops the store without closing it, and all readers. Workers are left, with jobs that nobody waits for.
     pub fn drop_store(&mut self) {
-        self.cursors.clear();
-        self.snapshots.clear();
-        self.jobs.clear();
-        self.db = None;
+        self.readers.clear();
+        self.drop_primary();
     }
 
-    /// Drops the store without closing it, opens what the end of its process or machine has left in `fs`, and
-    /// judges that.
-    pub fn restart(&mut self, fs: F, options: Options, end: End) -> Result<()> {
-        self.drop_store();
+    fn drop_primary(&mut self) {
+        self.cursors.clear();
+        self.snapshots.clear();
+        self.lose_jobs();
+        self.store = None;
+    }
+
+    /// Drops the primary without closing it, opens what the end of its process or machine has left on `platform`, and
+    /// judges that. Readers go on: the directory must be theirs.
+    pub fn restart(&mut self, platform: P, options: Options, end: End) -> Result<()> {
+        self.drop_primary();
         let deferred_bytes = u64::from(self.options.deferred_bytes);
-        let db = Db::open(fs.clone(), self.clock.clone(), options.clone())?;
-        let found = read_all(&db)?;
-        self.journal.recover(end, deferred_bytes, db.snapshot().sequence(), &found);
-        (self.fs, self.options, self.db, self.hurt) = (fs, options, Some(db), false);
+        let mut store = platform.open_store(&self.clock, &options)?;
+        let found = read_all(&mut store)?;
+        let (_, sequence) = store.snapshot()?;
+        self.journal.recover(end, deferred_bytes, sequence, &found);
+        (self.platform, self.options, self.store, self.hurt) = (platform, options, Some(store), false);
         Ok(())
     }
 
     /// Holds every key and both directions against the journal.
     pub fn check_all(&mut self) -> Result<()> {
-        let found = read_all(self.db())?;
+        let found = read_all(self.store())?;
         assert_same(&found, self.journal.live(), "on reading all");
         for key in 0..self.keys.len() {
             self.get(key, None)?;
@@ -132,7 +149,7 @@ impl<F: Fs + Clone> Driver<F> {
 
     /// Holds every file against its checksums.
     pub fn check_files(&mut self) -> Result<()> {
-        let found = self.db().verify()?;
+        let found = self.store().verify()?;
         assert!(self.hurt || found.problems.is_empty(), "verify finds: {:#?}", found.problems);
         Ok(())
     }
@@ -160,30 +177,35 @@ impl<F: Fs + Clone> Driver<F> {
                 Ok(())
             }
             Step::Flush => {
-                self.patiently(|db| db.flush())?;
+                self.patiently(|store| store.flush())?;
                 self.journal.all_durable();
                 Ok(())
             }
             Step::Maintain(budget) => self.maintain(*budget).map(drop),
-            Step::Compact(budget) => self.patiently(|db| db.compact(*budget)).map(drop),
-            Step::Help(helped) => {
-                self.db().set_helped(*helped);
+            Step::Compact(budget) => self.patiently(|store| store.compact(*budget)).map(drop),
+            Step::Help(helped) => self.store().set_helped(*helped),
+            Step::TakeJob(kinds) => self.take_job(*kinds),
+            Step::RunJob { job, worker } => {
+                self.with_job(*job, |driver, index| driver.run_job(index, *worker))
+            }
+            Step::FinishJob(job) => self.with_job(*job, Self::finish_job),
+            Step::AbandonJob(job) => self.with_job(*job, Self::abandon_job),
+            Step::OpenReader(seed) => self.open_reader(*seed),
+            Step::CatchUp(reader) => self.catch_up(*reader),
+            Step::DropReader(reader) => {
+                if let Some(index) = round(*reader, self.readers.len()) {
+                    self.readers.remove(index);
+                }
                 Ok(())
             }
-            Step::TakeJob => self.take_job().map(drop),
-            Step::RunJob(job) => round(*job, self.jobs.len()).map_or(Ok(()), |index| self.run_job(index)),
-            Step::FinishJob(job) => {
-                round(*job, self.jobs.len()).map_or(Ok(()), |index| self.finish_job(index))
-            }
-            Step::AbandonJob(job) => self.abandon_job(*job),
             Step::CompactAll => self.compact_all(),
             Step::Sync => {
-                self.db().sync()?;
+                self.store().sync()?;
                 self.journal.all_durable();
                 Ok(())
             }
             Step::FlushDeferred => {
-                self.db().flush_deferred()?;
+                self.store().flush_deferred()?;
                 self.journal.all_handed_over();
                 Ok(())
             }
@@ -192,24 +214,23 @@ impl<F: Fs + Clone> Driver<F> {
                 Ok(())
             }
             Step::Verify => {
-                let stats = self.db().stats();
-                let text = stats.to_json();
+                let text = self.store().stats()?;
                 assert!(text.starts_with('{') && text.ends_with('}'), "stats are a JSON object: {text}");
                 self.check_files()
             }
             Step::Reopen(seed) => self.reopen(*seed),
             Step::Kill(seed) => {
                 let options = options::random(&mut Rng::new(*seed));
-                self.restart(self.fs.clone(), options, End::Kill)?;
+                self.restart(self.platform.clone(), options, End::Kill)?;
                 self.check_all()
             }
         }
     }
 
     fn reopen(&mut self, seed: u64) -> Result<()> {
-        self.db().close()?;
+        self.store().close()?;
         self.journal.all_durable();
-        let refused = self.db().get(b"key").expect_err("a closed store answers nothing");
+        let refused = self.store().get(b"key", None).expect_err("a closed store answers nothing");
         assert_eq!(refused.kind(), &ErrorKind::Reopen, "{refused}");
 
         let mut rng = Rng::new(seed);
@@ -217,7 +238,7 @@ impl<F: Fs + Clone> Driver<F> {
         if rng.percent(25) {
             options.recovery = RecoveryMode::Absolute;
         }
-        self.restart(self.fs.clone(), options, End::Kill)?;
+        self.restart(self.platform.clone(), options, End::Kill)?;
         self.check_all()
     }
 }

@@ -6,8 +6,9 @@
 
 use std::rc::Rc;
 
-use esker_engine::{Durability, KeyRange, ScanOptions};
+use esker_engine::{Durability, KeyRange, Kinds, ScanOptions};
 
+use crate::platform::Worker;
 use crate::seed::Rng;
 
 /// A sequence of steps over a set of keys.
@@ -73,14 +74,25 @@ pub enum Step {
     CompactAll,
     /// Say whether workers take jobs.
     Help(bool),
-    /// Take a job, as a worker does.
-    TakeJob,
+    /// Take a job of these kinds, as a worker does.
+    TakeJob(Kinds),
     /// Run a job that was taken.
-    RunJob(usize),
+    RunJob {
+        /// Which job, counted round.
+        job: usize,
+        /// How its worker fares.
+        worker: Worker,
+    },
     /// Bring a job's result back.
     FinishJob(usize),
     /// Give a job up; its worker may go on.
     AbandonJob(usize),
+    /// Open a reader with options drawn from this seed.
+    OpenReader(u64),
+    /// Let a reader see what the primary has handed over, and read it all.
+    CatchUp(usize),
+    /// Drop a reader.
+    DropReader(usize),
     /// Make all durable.
     Sync,
     /// Hand deferred writes over.
@@ -364,20 +376,33 @@ impl Writer {
         }
     }
 
+    fn kinds(&mut self) -> Kinds {
+        let mut kind = || self.rng.percent(70);
+        Kinds { flush: kind(), compaction: kind(), clean_up: kind() }
+    }
+
+    fn worker(&mut self) -> Worker {
+        let slice_bytes = self.rng.pick(&[u64::MAX, 1, 1_000]);
+        Worker { slice_bytes, dies_at: self.rng.percent(30).then(|| self.rng.between(1, 25)) }
+    }
+
     fn upkeep(&mut self) -> Step {
         match self.rng.below(100) {
             0..15 => Step::Flush,
-            15..22 => Step::TakeJob,
-            22..28 => Step::RunJob(self.rng.index(10)),
-            28..34 => Step::FinishJob(self.rng.index(10)),
+            15..22 => Step::TakeJob(self.kinds()),
+            22..29 => Step::RunJob { job: self.rng.index(10), worker: self.worker() },
+            29..34 => Step::FinishJob(self.rng.index(10)),
             34..36 => Step::AbandonJob(self.rng.index(10)),
             36..38 => Step::Help(self.rng.percent(50)),
-            38..60 => Step::Maintain(self.rng.pick(&[0, 1, 1_000, 20_000, 1 << 20])),
-            60..68 => Step::Compact(self.rng.pick(&[1, 1_000, 1 << 20])),
-            68..72 => Step::CompactAll,
-            72..82 => Step::Sync,
-            82..90 => Step::FlushDeferred,
-            90..96 => Step::Wait(self.rng.pick(&[1, 50, 1_000])),
+            38..55 => Step::Maintain(self.rng.pick(&[0, 1, 1_000, 20_000, 1 << 20])),
+            55..62 => Step::Compact(self.rng.pick(&[1, 1_000, 1 << 20])),
+            62..66 => Step::CompactAll,
+            66..69 => Step::OpenReader(self.rng.next_u64()),
+            69..76 => Step::CatchUp(self.rng.index(10)),
+            76..77 => Step::DropReader(self.rng.index(10)),
+            77..85 => Step::Sync,
+            85..92 => Step::FlushDeferred,
+            92..97 => Step::Wait(self.rng.pick(&[1, 50, 1_000])),
             _ => Step::Verify,
         }
     }

@@ -172,14 +172,19 @@ impl Journal {
         self.handed_over
     }
 
-    /// How many writes end with `sequence`, and the state after them.
+    /// How many writes would survive the machine.
+    pub fn durable(&self) -> usize {
+        self.durable
+    }
+
+    /// How many writes end with `sequence`, and the state after them. Those in doubt count as well.
     ///
     /// # Panics
     ///
     /// When that number is not the end of a write.
     pub fn point(&self, sequence: u64) -> (usize, State) {
         let (mut state, mut reached, mut kept) = (State::new(), 0, 0);
-        for write in &self.acknowledged {
+        for write in self.acknowledged.iter().chain(&self.doubtful) {
             if reached + write.sequences() > sequence {
                 break;
             }

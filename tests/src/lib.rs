@@ -14,6 +14,7 @@ pub mod host;
 pub mod interrupted_fs;
 pub mod journal;
 pub mod options;
+pub mod platform;
 pub mod program;
 #[cfg(all(doctest, feature = "component"))]
 mod readme;

@@ -1,7 +1,7 @@
 //! A store may die at any call: what it acknowledged comes back, in order, and it lives on.
 
 use esker_engine::env::MemFs;
-use esker_engine::{Error, Options, RecoveryMode};
+use esker_engine::{Error, ErrorKind, Options, RecoveryMode};
 use esker_tests::driver::Driver;
 use esker_tests::history::{History, Mix};
 use esker_tests::journal::End;
@@ -174,12 +174,30 @@ impl Survivor {
         if self.rng.percent(15) {
             self.try_absolute(&options);
         }
+        if self.rng.percent(25) {
+            self.look_before_recovery();
+        }
         let opened = self.driver.restart(self.disk.clone(), options, self.ended());
         let checked = opened.and_then(|()| self.driver.check_all()).and_then(|()| self.driver.check_files());
         if let Err(error) = checked {
             panic!("after a crash a store opens and reads: {error}");
         }
         self.end = None;
+    }
+
+    /// A reader needs no primary. It finds no store where a crash has ended the first opening, and it may meet damage
+    /// that a power cut has left, or a log with a hole that it waits for a primary to close.
+    fn look_before_recovery(&mut self) {
+        let end = self.ended();
+        if let Err(error) = self.driver.look_before_recovery(&self.disk, end) {
+            let excused = match end {
+                End::Kill => error.kind() == &ErrorKind::CannotOpen,
+                End::PowerCut => {
+                    error.is_corrupt() || matches!(error.kind(), ErrorKind::CannotOpen | ErrorKind::Busy)
+                }
+            };
+            assert!(excused, "after {end:?} a reader reads: {error}");
+        }
     }
 
     /// The strictest mode may refuse what a crash has left, but it must not take anything away.

@@ -117,8 +117,8 @@ impl Store {
             let changes =
                 history.steps.iter().filter(|step| !matches!(step, Step::Reopen(_) | Step::Kill(_)));
             changes.into_iter().try_for_each(|step| driver.step(step))?;
-            driver.db().sync()?;
-            if seed % 2 == 1 { driver.db().close() } else { Ok(()) }
+            driver.store().sync()?;
+            if seed % 2 == 1 { driver.store().close() } else { Ok(()) }
         };
         if let Err(error) = life() {
             panic!("nothing has failed here, yet: {error}");
@@ -147,8 +147,8 @@ impl Store {
         let shorter = after.len() < before.len();
         match Db::open(disk.clone(), ManualClock::new(), self.options.clone()) {
             Err(error) => assert_names(&error, name),
-            Ok(db) => {
-                let scanned = self.check_scan(&db, name, shorter);
+            Ok(mut db) => {
+                let scanned = self.check_scan(&mut db, name, shorter);
                 self.check_gets(&db, name, scanned.as_ref().unwrap_or(&self.state));
                 // A table that nothing refers to is gone by now.
                 if name.ends_with(".sst") && disk.bytes(name).is_some() {
@@ -159,7 +159,7 @@ impl Store {
     }
 
     /// What a scan finds; `None` if it finds the damage.
-    fn check_scan(&self, db: &Opened, name: &str, shorter: bool) -> Option<State> {
+    fn check_scan(&self, db: &mut Opened, name: &str, shorter: bool) -> Option<State> {
         match read_all(db) {
             Err(error) => {
                 assert_names(&error, name);

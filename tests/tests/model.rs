@@ -44,7 +44,7 @@ fn live(seed: u64, steps: usize) -> MemFs {
         driver.run(&history.steps)?;
         driver.check_all()?;
         driver.check_files()?;
-        driver.db().close()
+        driver.store().close()
     };
     if let Err(error) = life() {
         panic!("nothing has failed here, yet: {error}");

@@ -4,8 +4,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use esker_engine::env::{Fs, MemFs};
-use esker_engine::{KeyRange, ReadView, Reader, Result, ScanOptions};
+use esker_engine::env::{Fs, ManualClock, MemFs};
+use esker_engine::{Db, Durability, KeyRange, Options, ReadView, Reader, Result, ScanOptions};
 use esker_tests::driver::Driver;
 use esker_tests::history::{History, Mix};
 use esker_tests::interrupted_fs::InterruptedFs;
@@ -76,6 +76,33 @@ fn interrupted(seed: u64, call: u64) -> bool {
     check(&reader.view(), &journal, handed_over);
     follow(&mut reader, &journal);
     true
+}
+
+/// A reader asked whether another primary had taken over, and then read the log. One that took over in between had
+/// removed the log by then, and the reader was content with what it had: it missed writes from before it looked.
+#[test]
+fn a_takeover_at_every_call_of_catching_up() {
+    const WRITES: u64 = 9;
+    for call in 1.. {
+        let disk = MemFs::new();
+        let options = Options { wal_segments_kept: 0, wal_segment_bytes: 1_024, ..Options::default() };
+        let open = |disk: &MemFs| Db::open(disk.clone(), ManualClock::new(), options.clone()).expect("open");
+        let mut first = open(&disk);
+        let fs = InterruptedFs::new(disk.clone());
+        let mut reader = Reader::open(fs.clone(), &options).expect("there is a store");
+        for number in 0..WRITES {
+            first.put(&[number as u8], &[7; 300], Durability::Buffered).expect("put");
+        }
+        drop(first);
+        let (second, options) = (disk.clone(), options.clone());
+        fs.before(call, move || {
+            Db::open(second, ManualClock::new(), options).and_then(|mut db| db.flush()).expect("take over");
+        });
+        assert_eq!(reader.catch_up(), Ok(WRITES), "interrupted at call {call}");
+        if !fs.was_interrupted() {
+            return;
+        }
+    }
 }
 
 /// A primary that has just opened its store, and a history for it.

@@ -4,30 +4,30 @@ use std::collections::VecDeque;
 use std::ops::Bound;
 use std::rc::Rc;
 
-use esker_engine::env::{Fs, ManualClock};
-use esker_engine::{Cursor, Db, KeyRange, Result, ScanOptions};
+use esker_engine::{KeyRange, Result, ScanOptions};
 
 use super::{Driver, round};
 use crate::journal::{State, Value, show};
+use crate::platform::{Cursor, Platform, Store, read_to_end};
 
 /// A cursor, and what it has yet to answer.
-pub(super) struct OpenCursor<F: Fs> {
-    cursor: Cursor<F>,
-    ahead: VecDeque<Entry>,
+pub(super) struct OpenCursor<C> {
+    cursor: C,
+    ahead: VecDeque<Expected>,
 }
 
-type Entry = (Vec<u8>, Value);
+type Expected = (Vec<u8>, Value);
 
-impl<F: Fs + Clone> Driver<F> {
+impl<P: Platform> Driver<P> {
     pub(super) fn get(&mut self, key: usize, snapshot: Option<usize>) -> Result<()> {
         let bytes = self.keys[key].clone();
         let (found, expected) = match snapshot.and_then(|snapshot| round(snapshot, self.snapshots.len())) {
             Some(index) => {
-                let db = self.db.as_ref().expect("the test goes on only with an open store");
+                let store = self.store.as_mut().expect("the test goes on only with an open store");
                 let (snapshot, state) = &self.snapshots[index];
-                (db.get_at(snapshot, &bytes)?, state.get(&bytes))
+                (store.get(&bytes, Some(snapshot))?, state.get(&bytes))
             }
-            None => (self.db().get(&bytes)?, self.journal.live().get(&bytes)),
+            None => (self.store().get(&bytes, None)?, self.journal.live().get(&bytes)),
         };
         assert_value(&bytes, found.as_deref(), expected.map(AsRef::as_ref));
         Ok(())
@@ -35,7 +35,7 @@ impl<F: Fs + Clone> Driver<F> {
 
     pub(super) fn get_many(&mut self, keys: &[usize]) -> Result<()> {
         let keys: Vec<Vec<u8>> = keys.iter().map(|&key| self.keys[key].clone()).collect();
-        let found = self.db().get_many(&keys)?;
+        let found = self.store().get_many(&keys)?;
         assert_eq!(found.len(), keys.len());
         for (key, found) in keys.iter().zip(found) {
             assert_value(key, found.as_deref(), self.journal.live().get(key).map(AsRef::as_ref));
@@ -45,7 +45,7 @@ impl<F: Fs + Clone> Driver<F> {
 
     pub(super) fn contains(&mut self, key: usize) -> Result<()> {
         let key = self.keys[key].clone();
-        let found = self.db().contains(&key)?;
+        let found = self.store().contains(&key)?;
         assert_eq!(found, self.journal.live().contains_key(&key), "whether {} is there", show(&key));
         Ok(())
     }
@@ -56,20 +56,20 @@ impl<F: Fs + Clone> Driver<F> {
         options: ScanOptions,
         snapshot: Option<usize>,
     ) -> Result<()> {
-        let db = self.db.as_ref().expect("the test goes on only with an open store");
+        let store = self.store.as_mut().expect("the test goes on only with an open store");
         let (cursor, state) = match snapshot.and_then(|snapshot| round(snapshot, self.snapshots.len())) {
             Some(index) => {
                 let (snapshot, state) = &self.snapshots[index];
-                (db.scan_at(snapshot, range.clone(), options)?, state)
+                (store.scan(range, options, Some(snapshot))?, state)
             }
-            None => (db.scan(range.clone(), options)?, self.journal.live()),
+            None => (store.scan(range, options, None)?, self.journal.live()),
         };
         let mut scan = OpenCursor { cursor, ahead: expected_entries(state, range, options) };
         scan.advance(usize::MAX)
     }
 
     pub(super) fn open_cursor(&mut self, range: &KeyRange, options: ScanOptions) -> Result<()> {
-        let cursor = self.db().scan(range.clone(), options)?;
+        let cursor = self.store().scan(range, options, None)?;
         self.cursors
             .push(OpenCursor { cursor, ahead: expected_entries(self.journal.live(), range, options) });
         if self.cursors.len() > 5 {
@@ -89,8 +89,8 @@ impl<F: Fs + Clone> Driver<F> {
     }
 
     pub(super) fn take_snapshot(&mut self) -> Result<()> {
-        let snapshot = self.db().snapshot();
-        assert_eq!(snapshot.sequence(), self.journal.sequence(), "a snapshot sees all that was acknowledged");
+        let (snapshot, sequence) = self.store().snapshot()?;
+        assert_eq!(sequence, self.journal.sequence(), "a snapshot sees all that was acknowledged");
         self.snapshots.push((snapshot, self.journal.live().clone()));
         if self.snapshots.len() > 5 {
             self.snapshots.remove(0);
@@ -99,12 +99,17 @@ impl<F: Fs + Clone> Driver<F> {
     }
 }
 
-impl<F: Fs> OpenCursor<F> {
+impl<C: Cursor> OpenCursor<C> {
     /// Reads so many entries, or to the end and once more.
     fn advance(&mut self, entries: usize) -> Result<()> {
+        let found = match entries {
+            usize::MAX => read_to_end(&mut self.cursor)?,
+            count => self.cursor.next_entries(count)?,
+        };
+        let mut found = found.into_iter();
         for _ in 0..entries {
-            let found = self.cursor.next()?;
-            let expected = self.ahead.pop_front();
+            let (found, expected) = (found.next(), self.ahead.pop_front());
+            let found = found.as_ref().map(|(key, value)| (key.as_slice(), value.as_slice()));
             let expected = expected.as_ref().map(|(key, value)| (key.as_slice(), value.as_ref()));
             assert!(
                 found == expected,
@@ -121,17 +126,22 @@ impl<F: Fs> OpenCursor<F> {
 }
 
 /// All that a store holds, by one scan.
-pub fn read_all<F: Fs>(db: &Db<F, ManualClock>) -> Result<State> {
+pub fn read_all(store: &mut impl Store) -> Result<State> {
+    let mut cursor = store.scan(&KeyRange::all(), ScanOptions::default(), None)?;
+    read_state(&mut cursor)
+}
+
+/// All that a scan from the first key to the last gives.
+pub(super) fn read_state(cursor: &mut impl Cursor) -> Result<State> {
     let mut state = State::new();
-    let mut cursor = db.scan(KeyRange::all(), ScanOptions::default())?;
-    while let Some((key, value)) = cursor.next()? {
-        assert!(state.last_key_value().is_none_or(|(last, _)| last.as_slice() < key), "a scan goes upward");
-        state.insert(key.to_vec(), value.into());
+    for (key, value) in read_to_end(cursor)? {
+        assert!(state.last_key_value().is_none_or(|(last, _)| *last < key), "a scan goes upward");
+        state.insert(key, value.into());
     }
     Ok(state)
 }
 
-fn expected_entries(state: &State, range: &KeyRange, options: ScanOptions) -> VecDeque<Entry> {
+fn expected_entries(state: &State, range: &KeyRange, options: ScanOptions) -> VecDeque<Expected> {
     let start = range.start.as_deref().map_or(Bound::Unbounded, Bound::Included);
     let end = range.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
     if let (Bound::Included(start), Bound::Excluded(end)) = (start, end)
@@ -152,7 +162,7 @@ fn expected_entries(state: &State, range: &KeyRange, options: ScanOptions) -> Ve
     }
 }
 
-fn assert_value(key: &[u8], found: Option<&[u8]>, expected: Option<&[u8]>) {
+pub(super) fn assert_value(key: &[u8], found: Option<&[u8]>, expected: Option<&[u8]>) {
     let text = |value: Option<&[u8]>| {
         value.map_or_else(|| "nothing".to_owned(), |bytes| format!("{:?}", show(bytes)))
     };

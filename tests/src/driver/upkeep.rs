@@ -1,43 +1,58 @@
 //! Upkeep: slices of maintenance, full compactions, and workers that take jobs away and bring them back.
 
-use std::sync::Arc;
-
-use esker_engine::env::{Fs, ManualClock};
-use esker_engine::{Db, ErrorKind, Job, JobResult, Kinds, Progress, Result, job};
+use esker_engine::{ErrorKind, Kinds, Progress, Result};
 
 use super::{Driver, round};
+use crate::platform::{Platform, Store, Worker};
 
 /// A job that a worker has.
 pub(super) struct TakenJob {
-    job: Job,
-    result: Option<JobResult>,
-    /// The store has given it up, and its worker does not know.
-    abandoned: bool,
+    job: Vec<u8>,
+    result: Option<Vec<u8>>,
+    /// Nobody waits for it any more, and its worker does not know: the store has given it up, or its primary is gone.
+    lost: bool,
+    /// A worker has died of it. The next one finds what it has left.
+    attempted: bool,
+    /// The test itself has it.
+    lent: bool,
+}
+
+impl TakenJob {
+    fn new(job: Vec<u8>) -> Self {
+        Self { job, result: None, lost: false, attempted: false, lent: false }
+    }
 }
 
 /// With this much patience a call that does a slice of work comes to an end.
 const SLICES_MAX: usize = 100_000;
+/// So many jobs that nobody waits for are kept.
+const LOST_JOBS_MAX: usize = 6;
 
-impl<F: Fs + Clone> Driver<F> {
+impl<P: Platform> Driver<P> {
     /// Makes a call, and does what it waits for as long as it is refused as busy.
-    pub(super) fn patiently<T>(&mut self, call: impl Fn(&mut Db<F, ManualClock>) -> Result<T>) -> Result<T> {
+    pub(super) fn patiently<T>(&mut self, call: impl Fn(&mut P::Store) -> Result<T>) -> Result<T> {
         for _ in 0..SLICES_MAX {
-            match call(self.db()) {
+            match call(self.store()) {
                 Err(error) if error.kind() == &ErrorKind::Busy => {
-                    let out = self.jobs.iter().any(|taken| !taken.abandoned);
-                    assert!(out, "a store waits for a worker, and none has a job: {error}");
+                    assert!(
+                        self.waits_for_worker(),
+                        "a store waits for a worker, and none has a job: {error}"
+                    );
+                    if self.next_job().is_none() {
+                        return Err(error);
+                    }
                     self.end_jobs()?;
                 }
                 answer => return answer,
             }
         }
-        panic!("{SLICES_MAX} rounds of work have not made room: {:?}", self.db().pressure());
+        panic!("{SLICES_MAX} rounds of work have not made room: {:?}", self.store().pressure());
     }
 
     pub(super) fn maintain(&mut self, budget_bytes: u64) -> Result<Progress> {
-        let progress = self.db().maintain(budget_bytes)?;
-        if !progress.more && self.jobs.is_empty() {
-            let pressure = self.db().pressure();
+        let progress = self.store().maintain(budget_bytes)?;
+        if !progress.more && !self.waits_for_worker() {
+            let pressure = self.store().pressure()?;
             let idle = !pressure.stalled && pressure.sealed_memtables == 0;
             assert!(idle, "nothing is left to do, yet {pressure:?}");
         }
@@ -53,47 +68,90 @@ impl<F: Fs + Clone> Driver<F> {
 
     fn compact_to_the_end(&mut self) -> Result<()> {
         for _ in 0..SLICES_MAX {
-            if !self.patiently(|db| db.compact(100_000))?.more {
+            if !self.patiently(|store| store.compact(100_000))?.more {
                 return Ok(());
             }
             self.end_jobs()?;
         }
-        panic!("{SLICES_MAX} slices have not ended a compaction: {:?}", self.db().pressure());
+        panic!("{SLICES_MAX} slices have not ended a compaction: {:?}", self.store().pressure());
     }
 
     /// Without snapshots, a compacted store holds one entry for each key and no tombstone.
     fn check_compacted(&mut self) -> Result<()> {
         if self.snapshots.is_empty() {
             self.check_files()?;
-            let found = self.db().verify()?;
+            let found = self.store().verify()?;
             assert_eq!(found.entries, self.journal.live().len() as u64, "entries after a full compaction");
         }
         Ok(())
     }
 
-    pub(super) fn take_job(&mut self) -> Result<Option<usize>> {
-        let Some(job) = self.db().take_job(Kinds::ALL)? else { return Ok(None) };
-        // It reaches its worker as bytes.
-        let job = Job::decode(&job.encode())?;
-        self.jobs.push(TakenJob { job, result: None, abandoned: false });
-        Ok(Some(self.jobs.len() - 1))
+    /// Does something with a job, counted round, if there is one.
+    pub(super) fn with_job(
+        &mut self,
+        job: usize,
+        act: impl FnOnce(&mut Self, usize) -> Result<()>,
+    ) -> Result<()> {
+        round(job, self.jobs.len()).map_or(Ok(()), |index| act(self, index))
     }
 
-    /// Runs a job as a worker does, which has nothing but the files. One that fails is given up; the files of one
-    /// that was given up before may be gone.
-    pub(super) fn run_job(&mut self, index: usize) -> Result<()> {
+    pub(super) fn take_job(&mut self, kinds: Kinds) -> Result<()> {
+        if let Some(job) = self.store().take_job(kinds)? {
+            self.jobs.push(TakenJob::new(job));
+        }
+        Ok(())
+    }
+
+    /// Takes a job for the test to run, which must bring it back. Calls that wait for it are refused as busy.
+    pub fn lend_job(&mut self, kinds: Kinds) -> Result<Option<Vec<u8>>> {
+        let job = self.store().take_job(kinds)?;
+        self.jobs.extend(job.iter().map(|job| TakenJob { lent: true, ..TakenJob::new(job.clone()) }));
+        Ok(job)
+    }
+
+    /// Brings a lent job back. If its primary still waits for it, it must have succeeded; else it must be refused.
+    pub fn return_job(&mut self, outcome: Result<Vec<u8>>) -> Result<()> {
+        let Some(index) = self.jobs.iter().position(|taken| taken.lent) else {
+            return Ok(());
+        };
+        match outcome {
+            Ok(result) => {
+                self.jobs[index].result = Some(result);
+                self.finish_job(index)
+            }
+            Err(error) => {
+                let taken = self.jobs.remove(index);
+                assert!(taken.lost, "a worker whose primary waits for it is disturbed: {error}");
+                Ok(())
+            }
+        }
+    }
+
+    /// How many workers have died of their jobs.
+    pub fn workers_died(&self) -> u64 {
+        self.workers_died
+    }
+
+    /// Runs a job in a worker. One that fails is given up; the files of one that nobody waits for may be gone.
+    pub(super) fn run_job(&mut self, index: usize, worker: Worker) -> Result<()> {
         let taken = &mut self.jobs[index];
-        if taken.result.is_some() {
+        if taken.result.is_some() || taken.lent {
             return Ok(());
         }
-        let id = taken.job.id();
-        match job::run(Arc::new(self.fs.clone()), taken.job.clone(), 100_000) {
-            Ok(result) => taken.result = Some(JobResult::decode(&result.encode())?),
-            Err(_) if taken.abandoned => drop(self.jobs.remove(index)),
+        match self.platform.run_job(&taken.job, worker) {
+            Ok(result) => taken.result = Some(result),
+            Err(_) if worker.dies_at.is_some() => {
+                taken.attempted = true;
+                self.workers_died += 1;
+            }
+            Err(_) if taken.lost => drop(self.jobs.remove(index)),
             Err(error) => {
-                self.jobs.remove(index);
-                self.db().abandon_job(id, Some(error.clone()))?;
-                return Err(error);
+                let taken = self.jobs.remove(index);
+                self.store().abandon_job(&taken.job, Some(error.message()))?;
+                // A second worker does not mend what the first has left.
+                if !taken.attempted {
+                    return Err(error);
+                }
             }
         }
         Ok(())
@@ -102,33 +160,48 @@ impl<F: Fs + Clone> Driver<F> {
     pub(super) fn finish_job(&mut self, index: usize) -> Result<()> {
         let Some(result) = self.jobs[index].result.clone() else { return Ok(()) };
         let taken = self.jobs.remove(index);
-        match self.db().finish_job(&result) {
-            Err(error) if taken.abandoned && error.kind() == &ErrorKind::InvalidArgument => Ok(()),
-            Ok(()) if taken.abandoned => panic!("the result of a job that was given up is taken"),
+        match self.store().finish_job(&result) {
+            Err(error) if taken.lost && error.kind() == &ErrorKind::InvalidArgument => Ok(()),
+            Ok(()) if taken.lost => panic!("the result of a job that nobody waits for is taken"),
             answer => answer,
         }
     }
 
-    pub(super) fn abandon_job(&mut self, job: usize) -> Result<()> {
-        match round(job, self.jobs.len()).map(|index| &mut self.jobs[index]) {
-            Some(taken) if !taken.abandoned => {
-                taken.abandoned = true;
-                let id = taken.job.id();
-                self.db().abandon_job(id, None)
-            }
-            _ => Ok(()),
+    pub(super) fn abandon_job(&mut self, index: usize) -> Result<()> {
+        let taken = &mut self.jobs[index];
+        if taken.lost {
+            return Ok(());
         }
+        taken.lost = true;
+        let job = taken.job.clone();
+        self.store().abandon_job(&job, None)
     }
 
     /// Lets the workers run and bring back what they have.
     pub(super) fn end_jobs(&mut self) -> Result<()> {
-        while !self.jobs.is_empty() {
+        while let Some(index) = self.next_job() {
             let jobs = self.jobs.len();
-            self.run_job(0)?;
+            self.run_job(index, Worker::WELL)?;
             if self.jobs.len() == jobs {
-                self.finish_job(0)?;
+                self.finish_job(index)?;
             }
         }
         Ok(())
+    }
+
+    /// The oldest job that the primary waits for and a worker can end.
+    fn next_job(&self) -> Option<usize> {
+        self.jobs.iter().position(|taken| !taken.lost && !taken.lent)
+    }
+
+    /// The primary is gone; its workers know nothing of that.
+    pub(super) fn lose_jobs(&mut self) {
+        self.jobs.iter_mut().for_each(|taken| taken.lost = true);
+        let surplus = self.jobs.len().saturating_sub(LOST_JOBS_MAX);
+        self.jobs.drain(..surplus);
+    }
+
+    fn waits_for_worker(&self) -> bool {
+        self.jobs.iter().any(|taken| !taken.lost)
     }
 }

@@ -1,0 +1,68 @@
+//! Readers that follow the primary: what they see is always a moment of its life, never an earlier one than before,
+//! and at least all that had been handed to the operating system when they looked.
+
+use esker_engine::{KeyRange, Result, ScanOptions};
+
+use super::reads::{assert_value, read_state};
+use super::{Driver, round};
+use crate::journal::{End, assert_same};
+use crate::options;
+use crate::platform::{Platform, Reader};
+use crate::seed::Rng;
+
+/// A reader, and how far it has seen.
+pub(super) struct Follower<P: Platform> {
+    reader: P::Reader,
+    /// The last sequence number that it has seen.
+    seen: u64,
+}
+
+/// So many readers are open at a time.
+const READERS_MAX: usize = 3;
+
+impl<P: Platform> Driver<P> {
+    pub(super) fn open_reader(&mut self, seed: u64) -> Result<()> {
+        let reader = self.platform.open_reader(&options::random(&mut Rng::new(seed)))?;
+        self.readers.push(Follower { reader, seen: 0 });
+        if self.readers.len() > READERS_MAX {
+            self.readers.remove(0);
+        }
+        self.follow(self.readers.len() - 1, self.journal.handed_over())
+    }
+
+    pub(super) fn catch_up(&mut self, reader: usize) -> Result<()> {
+        match round(reader, self.readers.len()) {
+            Some(index) => self.follow(index, self.journal.handed_over()),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads what the end of a process or machine has left on `platform`, before anybody recovers it. The reader goes
+    /// on when a primary is back. Damage may be the reason why it reads nothing.
+    pub fn look_before_recovery(&mut self, platform: &P, end: End) -> Result<()> {
+        let least = match end {
+            End::Kill => self.journal.handed_over(),
+            End::PowerCut => self.journal.durable(),
+        };
+        let reader = platform.open_reader(&self.options)?;
+        self.readers.push(Follower { reader, seen: 0 });
+        self.follow(self.readers.len() - 1, least)
+    }
+
+    /// Lets a reader catch up, and judges what it sees; at least so many writes must be seen.
+    fn follow(&mut self, index: usize, least: usize) -> Result<()> {
+        let Follower { reader, seen } = &mut self.readers[index];
+        let sequence = reader.catch_up()?;
+        assert!(sequence >= *seen, "a reader that has seen write {seen} goes back to {sequence}");
+        let (writes, state) = self.journal.point(sequence);
+        assert!(writes >= least, "{least} writes were there to be seen, and a reader sees {writes}");
+        *seen = sequence;
+
+        let mut cursor = reader.scan(&KeyRange::all(), ScanOptions::default())?;
+        assert_same(&read_state(&mut cursor)?, &state, "in a reader");
+        for key in self.keys.iter().step_by(3) {
+            assert_value(key, reader.get(key)?.as_deref(), state.get(key).map(AsRef::as_ref));
+        }
+        Ok(())
+    }
+}
