@@ -5,17 +5,18 @@ use anyhow::{Result, ensure};
 use crate::workspace::Workspace;
 use crate::{component, process, toolchain};
 
-/// What the host's crates are to cargo, in every command: all packages but the guest's, which is built for
-/// wasm, and this one, which is built in the `dev` profile (it runs at this moment).
+/// What the host's crates are to cargo, in every command: all packages but the guest's and the browser's,
+/// which are built for wasm, and this one, which is built in the `dev` profile (it runs at this moment).
 ///
 /// Compiling wasmtime takes minutes. Which features its dependencies get depends on the packages that are
 /// chosen (the engine's cache switches on one of hashbrown's), so choosing the host alone here and all of
 /// them for the tests would compile it twice, like another profile would.
-pub const HOST_CRATES: [&str; 6] = [
+pub const HOST_CRATES: [&str; 7] = [
     "--release",
     "--locked",
     "--workspace",
     "--exclude=esker-component",
+    "--exclude=esker-web",
     "--exclude=xtask",
     "--features=esker-tests/component",
 ];

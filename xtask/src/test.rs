@@ -41,6 +41,10 @@ pub fn run(workspace: &Workspace) -> ExitCode {
         let arguments = ["test", "--locked", "--package=xtask"];
         counted(process::cargo(workspace).args(arguments), counts)
     });
+    report.step("test the browser's crate without a browser", |counts| {
+        let arguments = ["test", "--locked", "--package=esker-web", "--lib"];
+        counted(process::cargo(workspace).args(arguments), counts)
+    });
     report.step("lint", |_| lint(workspace));
     report.step("lint the component", |_| lint_component(workspace, toolchain.as_ref()));
     report.step("build the documentation", |_| {

@@ -1,0 +1,54 @@
+// A batch, packed as the engine takes it (docs/format.md, Packed batch).
+
+import { Packer } from "./bytes.js";
+import { EskerError } from "./errors.js";
+
+export class Batch {
+  #packer = new Packer();
+  #length = 0;
+
+  put(key, value) {
+    this.#packer.byte(1);
+    this.#packer.bytes(key);
+    this.#packer.bytes(value);
+    this.#length += 1;
+    return this;
+  }
+
+  delete(key) {
+    this.#packer.byte(0);
+    this.#packer.bytes(key);
+    this.#length += 1;
+    return this;
+  }
+
+  clear() {
+    this.#packer.cut(0);
+    this.#length = 0;
+    return this;
+  }
+
+  get length() {
+    return this.#length;
+  }
+
+  get bytes() {
+    return this.#packer.length;
+  }
+
+  /** The packed form of a batch, or of operations one after the other. */
+  static pack(operations) {
+    return batchOf(operations).#packer.view();
+  }
+}
+
+function batchOf(operations) {
+  if (operations instanceof Batch) return operations;
+  const batch = new Batch();
+  for (const operation of operations) {
+    if (operation.type === "put") batch.put(operation.key, operation.value);
+    else if (operation.type === "delete") batch.delete(operation.key);
+    else throw new EskerError("invalid-argument", `an operation is a put or a delete, not ${operation.type}`);
+  }
+  return batch;
+}

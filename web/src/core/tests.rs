@@ -1,0 +1,255 @@
+//! The store behind the calls, on slots in memory.
+
+use super::*;
+use crate::pool::machine::{Machine, MachineHandle};
+use esker_engine::env::ManualClock;
+
+type TestCore = Core<MachineHandle, ManualClock>;
+
+fn open(machine: &Machine) -> Result<TestCore> {
+    Core::open(SlotFs::open(machine.handles())?, ManualClock::new(), Options::default())
+}
+
+/// A frame under construction.
+#[derive(Default)]
+struct Frame(Vec<u8>);
+
+impl Frame {
+    fn put(mut self, durability: u8, key: &[u8], value: &[u8]) -> Self {
+        self.0.extend_from_slice(&[1, durability]);
+        put_bytes(&mut self.0, key);
+        put_bytes(&mut self.0, value);
+        self
+    }
+
+    fn get(mut self, key: &[u8]) -> Self {
+        self.0.extend_from_slice(&[4, 0]);
+        put_bytes(&mut self.0, key);
+        self
+    }
+
+    fn call(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn run(self, core: &mut TestCore) -> Vec<u8> {
+        core.execute(&[self.0]).remove(0)
+    }
+}
+
+const PUT_DONE: &[u8] = &[0];
+
+#[test]
+fn the_writes_of_all_frames_share_one_sync_and_reads_see_those_before_them() {
+    let machine = Machine::new(24);
+    let mut core = open(&machine).expect("blank slots");
+    let start = machine.flushes();
+    let frames = [
+        Frame::default().put(2, b"a", b"1").get(b"a").put(2, b"a", b"2").0,
+        Frame::default().put(1, b"b", b"3").get(b"a").put(2, b"c", b"4").0,
+    ];
+    let answers = core.execute(&frames);
+    assert_eq!(answers[0], [PUT_DONE, &[0, 1, 1, b'1'], PUT_DONE].concat());
+    assert_eq!(answers[1], [PUT_DONE, &[0, 1, 1, b'2'], PUT_DONE].concat());
+    assert_eq!(machine.flushes() - start, 1);
+    let mut core = open(&machine.power_cut(7)).expect("synced");
+    assert_eq!(Frame::default().get(b"c").run(&mut core), [0, 1, 1, b'4']);
+}
+
+#[test]
+fn a_wrong_call_fails_alone() {
+    let mut core = open(&Machine::new(24)).expect("blank slots");
+    let answers = Frame::default().put(2, b"a", b"1").put(2, b"", b"2").get(b"a").run(&mut core);
+    assert_eq!(answers[0], 0);
+    assert_eq!(&answers[1..3], [1, 16], "an error, whose code has 16 letters");
+    assert_eq!(&answers[3..19], b"invalid-argument");
+    assert!(answers.ends_with(&[0, 1, 1, b'1']));
+}
+
+#[test]
+fn a_full_quota_refuses_writes_and_loses_nothing_and_writes_go_on_when_there_is_room() {
+    let machine = Machine::new(24);
+    let mut core = open(&machine).expect("blank slots");
+    core.put(b"a", &[1; 1000], Durability::Synced).expect("there is room");
+    machine.set_quota(Some(300_000));
+    let large = vec![2; 400_000];
+    let error = core.put(b"b", &large, Durability::Synced).expect_err("no room");
+    assert_eq!(error.code, "no-space");
+    assert_eq!(core.get(0, b"a").expect("reads go on"), Some(vec![1; 1000]));
+    assert_eq!(core.get(0, b"b").expect("reads go on"), None);
+    machine.set_quota(None);
+    core.put(b"c", b"3", Durability::Synced).expect("there is room again");
+    let core = open(&machine.kill()).expect("sound slots");
+    assert_eq!(core.get(0, b"a").expect("sound"), Some(vec![1; 1000]));
+    assert_eq!(core.get(0, b"c").expect("sound"), Some(b"3".to_vec()));
+}
+
+#[test]
+fn writes_are_refused_before_the_slots_run_out() {
+    let machine = Machine::new(6);
+    let mut core = open(&machine).expect("blank slots");
+    let mut count = 0u32;
+    let error = loop {
+        if let Err(error) = core.put(&count.to_be_bytes(), &[7; 60_000], Durability::Buffered) {
+            break error;
+        }
+        count += 1;
+    };
+    assert_eq!(error.code, "busy");
+    for _ in 0..8 {
+        let (title, handle) = machine.add();
+        core.fs.add(title, handle).expect("blank");
+    }
+    core.put(b"more", b"", Durability::Synced).expect("slots are free again");
+    let core = open(&machine.kill()).expect("sound slots");
+    assert!((0..count).all(|n| core.get(0, &n.to_be_bytes()).expect("sound").is_some()), "{count} values");
+}
+
+#[test]
+fn snapshots_and_scans_hold_their_state_until_they_are_lost() {
+    let mut core = open(&Machine::new(24)).expect("blank slots");
+    for n in 0..3000u32 {
+        core.put(&n.to_be_bytes(), &[1; 100], Durability::Buffered).expect("no fault");
+    }
+    let snapshot = core.snapshot().expect("open");
+    core.put(b"later", b"", Durability::Buffered).expect("no fault");
+    assert_eq!(core.get(snapshot, b"later").expect("held"), None);
+    let (cursor, page) = core.scan(0, KeyRange::all(), ScanOptions::default()).expect("open");
+    assert!(cursor > 0 && page.len() >= PAGE_BYTES, "it does not fit into a page");
+    let (next, _) = core.page(cursor).expect("held");
+    assert_eq!(next, cursor);
+    core.release(snapshot);
+    core.close_cursor(cursor);
+    for error in [core.get(snapshot, b"later").expect_err("released"), core.page(cursor).expect_err("ended")]
+    {
+        assert_eq!(error.code, "snapshot-lost");
+    }
+    assert_eq!(core.get(9999, b"later").expect_err("never was").code, "snapshot-lost");
+}
+
+fn archive(core: &mut TestCore) -> Vec<u8> {
+    let mut export = core.export().expect("open");
+    // What is written after the beginning is not in it.
+    core.put(b"after", b"", Durability::Synced).expect("no fault");
+    let mut bytes = Vec::new();
+    while let Some(piece) = export.next_piece().expect("sound") {
+        bytes.extend_from_slice(&piece);
+    }
+    bytes
+}
+
+fn import(core: &mut TestCore, archive: &[u8], step: usize) -> Result<()> {
+    let mut import = core.import()?;
+    for piece in archive.chunks(step) {
+        assert!(import.push(piece)?, "there are slots enough");
+    }
+    core.finish_import(import)
+}
+
+#[test]
+fn an_archive_carries_a_store_over_byte_for_byte() {
+    let mut core = open(&Machine::new(24)).expect("blank slots");
+    for n in 0..2000u32 {
+        core.put(&n.to_be_bytes(), &n.to_le_bytes().repeat(100), Durability::Buffered).expect("no fault");
+    }
+    while core.compact(1 << 20).expect("no fault") {}
+    core.put(b"in the log", b"", Durability::Buffered).expect("no fault");
+    let bytes = archive(&mut core);
+
+    // In the slots, the files are those of the archive.
+    let machine = Machine::new(24);
+    let other = open(&machine).expect("blank slots");
+    let mut staging = other.import().expect("open");
+    assert!(staging.push(&bytes).expect("ours"));
+    staging.close().expect("whole");
+    for name in other.fs.staged().list().expect("no fault") {
+        let file = other.fs.staged().open(&name).expect("listed");
+        let mut content = vec![0; usize::try_from(file.len().expect("no fault")).expect("small")];
+        file.read_at(0, &mut content).expect("no fault");
+        let header = archive::header(&name, content.len() as u64).expect("short");
+        let expected = [&header[..], &content].concat();
+        assert!(bytes.windows(expected.len()).any(|window| window == expected), "{name}");
+    }
+
+    let mut other = open(&machine.kill()).expect("an import that was not finished is thrown away");
+    assert_eq!(other.get(0, b"in the log").expect("sound"), None);
+    other.put(b"old", b"", Durability::Synced).expect("no fault");
+    import(&mut other, &bytes, 10_000).expect("ours");
+    assert_eq!(other.get(0, b"old").expect("sound"), None, "what was there is gone");
+    assert_eq!(other.get(0, b"after").expect("sound"), None);
+    assert_eq!(other.get(0, b"in the log").expect("sound"), Some(Vec::new()));
+    assert_eq!(other.get(0, &7u32.to_be_bytes()).expect("sound"), Some(7u32.to_le_bytes().repeat(100)));
+    assert!(other.report().expect("open").starts_with("{\"clean\":true"));
+}
+
+#[test]
+fn foreign_and_newer_archives_are_refused_and_change_nothing() {
+    let mut core = open(&Machine::new(24)).expect("blank slots");
+    core.put(b"a", b"1", Durability::Synced).expect("no fault");
+    let good = archive(&mut core);
+    let file = |name: &str, bytes: &[u8]| {
+        let mut out = archive::header(name, bytes.len() as u64).expect("short").to_vec();
+        out.extend_from_slice(bytes);
+        out.resize(out.len() + archive::padding(bytes.len() as u64), 0);
+        out
+    };
+    let cases = [
+        ("foreign-archive", b"garbage".repeat(1000)),
+        ("foreign-archive", good[..good.len() - 2000].to_vec()),
+        ("foreign-archive", [file("000002.wal", b""), archive::END.to_vec()].concat()),
+        ("foreign-archive", [file("000002.wal", b""), file("000002.wal", b"")].concat()),
+        ("foreign-archive", Vec::new()),
+        ("cannot-open", [file("000001.manifest", b"nonsense"), archive::END.to_vec()].concat()),
+        ("cannot-open", newer(&good)),
+    ];
+    for (code, bytes) in cases {
+        let error = import(&mut core, &bytes, 4096).expect_err(code);
+        core.discard_import().expect("no fault");
+        assert_eq!(error.code, code, "{}", error.message);
+        assert_eq!(core.get(0, b"a").expect("unchanged"), Some(b"1".to_vec()));
+        assert_eq!(core.fs.staged().list().expect("no fault"), Vec::<String>::new());
+    }
+}
+
+/// The archive with the format version of its manifest raised.
+fn newer(archive: &[u8]) -> Vec<u8> {
+    use esker_engine::base::checksum::record_checksum;
+    use esker_engine::base::file_name::FileName;
+    let mut bytes = archive.to_vec();
+    let at = bytes.windows(7).position(|window| window == b"eskerkv").expect("a manifest");
+    bytes[at + 7] += 1;
+    // The record begins with its tag and length, after the fragment's header: checksum, length, kind.
+    let payload = at - 2;
+    let length = usize::from(u16::from_le_bytes([bytes[payload - 3], bytes[payload - 2]]));
+    let name =
+        bytes[..payload - 7].rchunks(BLOCK).find_map(|block| std::str::from_utf8(block.get(..15)?).ok());
+    let number = FileName::parse(name.expect("the header of the manifest")).expect("a file").record_number();
+    let checksum = record_checksum(number, bytes[payload - 1], &bytes[payload..payload + length]);
+    bytes[payload - 7..payload - 3].copy_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+const BLOCK: usize = 512;
+
+#[test]
+fn after_close_and_destroy_nothing_answers_and_nothing_is_left() {
+    let machine = Machine::new(24);
+    let mut core = open(&machine).expect("blank slots");
+    core.put(b"a", b"1", Durability::Synced).expect("no fault");
+    core.close().expect("no fault");
+    core.close().expect("twice is once");
+    assert_eq!(core.put(b"a", b"2", Durability::Synced).expect_err("closed").code, "closed");
+    let answers = Frame::default().put(2, b"a", b"2").call(&[12]).run(&mut core);
+    assert_eq!(
+        answers.windows(6).filter(|window| window == b"closed").count(),
+        2 + 2,
+        "code and message, twice"
+    );
+
+    let mut core = open(&machine).expect("sound slots");
+    assert_eq!(core.get(0, b"a").expect("sound"), Some(b"1".to_vec()));
+    core.destroy().expect("no fault");
+    assert_eq!(core.get(0, b"a").expect_err("gone").code, "closed");
+    assert!(SlotFs::open(machine.handles()).expect("sound slots").is_unused());
+}

@@ -1,0 +1,409 @@
+//! What JavaScript sees of the module: a class per thing that is open. Conversions only; errors are thrown as objects
+//! with `code`, which `js/` turns into an `EskerError`.
+
+use crate::call_error::CallError;
+use crate::clock::BrowserClock;
+use crate::core::{self, Core};
+use crate::opfs_fs::{self, Folder, OpfsHandle};
+use crate::{options, panic_message};
+use esker_engine::{Batch, Durability, KeyRange, ScanOptions};
+use js_sys::{Reflect, Uint8Array};
+use std::cell::RefCell;
+use wasm_bindgen::prelude::*;
+
+type Result<T> = std::result::Result<T, JsValue>;
+
+/// A store, opened in this worker.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Store {
+    folder: Folder,
+    core: RefCell<Core<OpfsHandle, BrowserClock>>,
+}
+
+#[wasm_bindgen]
+impl Store {
+    /// Opens the store `name`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `Esker.open`.
+    pub async fn open(name: String, options: JsValue) -> Result<Store> {
+        panic_message::install();
+        let options = options::read(&options).map_err(thrown)?;
+        let folder = Folder::open(&name, options.create_if_missing).await.map_err(thrown)?;
+        match Core::open(folder.fs().clone(), BrowserClock, options) {
+            Ok(core) => Ok(Self { folder, core: RefCell::new(core) }),
+            Err(mut error) => {
+                if let [(slot, reason), ..] = &folder.fs().damaged()[..] {
+                    error.message = format!("{} ({slot} is damaged: {reason})", error.message);
+                }
+                folder.close();
+                Err(thrown(error))
+            }
+        }
+    }
+
+    /// Carries out frames of calls; returns the frames of their answers.
+    pub fn execute(&self, frames: Vec<Uint8Array>) -> Vec<Uint8Array> {
+        let frames: Vec<Vec<u8>> = frames.iter().map(Uint8Array::to_vec).collect();
+        let answers = self.core.borrow_mut().execute(&frames);
+        answers.iter().map(|answer| Uint8Array::from(&answer[..])).collect()
+    }
+
+    /// Sets a key. `durability`: 0 deferred, 1 buffered, 2 synced.
+    ///
+    /// # Errors
+    ///
+    /// Those of `put`.
+    pub fn put(&self, key: &[u8], value: &[u8], durability: u8) -> Result<()> {
+        self.core.borrow_mut().put(key, value, level(durability)).map_err(thrown)
+    }
+
+    /// Removes a key.
+    ///
+    /// # Errors
+    ///
+    /// Those of `delete`.
+    pub fn delete(&self, key: &[u8], durability: u8) -> Result<()> {
+        self.core.borrow_mut().delete(key, level(durability)).map_err(thrown)
+    }
+
+    /// Applies a packed batch.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`.
+    pub fn write(&self, packed: Vec<u8>, durability: u8) -> Result<()> {
+        let batch = Batch::from_packed(packed).map_err(|error| thrown(error.into()))?;
+        self.core.borrow_mut().write(&batch, level(durability)).map_err(thrown)
+    }
+
+    /// Makes everything durable.
+    ///
+    /// # Errors
+    ///
+    /// Those of `sync`.
+    pub fn sync(&self) -> Result<()> {
+        self.core.borrow_mut().sync().map_err(thrown)
+    }
+
+    /// A value of a snapshot, or of the latest state (0).
+    ///
+    /// # Errors
+    ///
+    /// Those of `get`.
+    pub fn get(&self, snapshot: f64, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.core.borrow().get(snapshot as u64, key).map_err(thrown)
+    }
+
+    /// Begins a scan of a snapshot, or of the latest state (0). An empty `end` is none; a `limit` below 0 is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of `scan`.
+    pub fn scan(&self, snapshot: f64, range: Range, limit: f64) -> Result<Page> {
+        let limit = (limit >= 0.0).then_some(limit as u64);
+        let options = ScanOptions { reverse: range.reverse, keys_only: range.keys_only, limit };
+        let page = self.core.borrow_mut().scan(snapshot as u64, range.keys, options);
+        page.map(Page::new).map_err(thrown)
+    }
+
+    /// Goes on with a scan.
+    ///
+    /// # Errors
+    ///
+    /// Those of `scan`.
+    pub fn page(&self, cursor: f64) -> Result<Page> {
+        self.core.borrow_mut().page(cursor as u64).map(Page::new).map_err(thrown)
+    }
+
+    /// Ends a scan.
+    #[wasm_bindgen(js_name = closeCursor)]
+    pub fn close_cursor(&self, cursor: f64) {
+        self.core.borrow_mut().close_cursor(cursor as u64);
+    }
+
+    /// Pins the latest state.
+    ///
+    /// # Errors
+    ///
+    /// `closed`.
+    pub fn snapshot(&self) -> Result<f64> {
+        self.core.borrow_mut().snapshot().map(|id| id as f64).map_err(thrown)
+    }
+
+    /// Lets go of a pinned state.
+    pub fn release(&self, snapshot: f64) {
+        self.core.borrow_mut().release(snapshot as u64);
+    }
+
+    /// Figures, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// `closed`.
+    pub fn stats(&self) -> Result<String> {
+        self.core.borrow().stats().map_err(thrown)
+    }
+
+    /// What recovery found, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// `closed`.
+    pub fn report(&self) -> Result<String> {
+        self.core.borrow().report().map_err(thrown)
+    }
+
+    /// Checks everything; what was found is JSON.
+    ///
+    /// # Errors
+    ///
+    /// Those of `verify`.
+    pub fn verify(&self) -> Result<String> {
+        self.core.borrow().verify().map_err(thrown)
+    }
+
+    /// Does a slice of maintenance. Returns whether more is left.
+    pub fn maintain(&self, budget_bytes: f64) -> bool {
+        self.core.borrow_mut().maintain(budget_bytes as u64)
+    }
+
+    /// Does a slice of a merge of everything. Returns whether more is left.
+    ///
+    /// # Errors
+    ///
+    /// Those of `compact`.
+    pub fn compact(&self, budget_bytes: f64) -> Result<bool> {
+        self.core.borrow_mut().compact(budget_bytes as u64).map_err(thrown)
+    }
+
+    /// Whether slots are so few that [`Store::tend`] should run before the next write.
+    #[wasm_bindgen(js_name = wantsSlots)]
+    pub fn wants_slots(&self) -> bool {
+        self.folder.wants_slots()
+    }
+
+    /// Makes sure that some slots are free.
+    ///
+    /// # Errors
+    ///
+    /// `no-space`, `io`.
+    pub async fn tend(&self) -> Result<()> {
+        self.folder.tend().await.map_err(thrown)
+    }
+
+    /// Begins to export the state of this moment.
+    ///
+    /// # Errors
+    ///
+    /// Those of `sync`.
+    pub fn export(&self) -> Result<Export> {
+        self.core.borrow_mut().export().map(Export).map_err(thrown)
+    }
+
+    /// Begins an import.
+    ///
+    /// # Errors
+    ///
+    /// `closed`, `io`.
+    pub fn import(&self) -> Result<Import> {
+        self.core.borrow().import().map(Import).map_err(thrown)
+    }
+
+    /// Makes an import hold.
+    ///
+    /// # Errors
+    ///
+    /// Those of `importArchive`.
+    #[wasm_bindgen(js_name = finishImport)]
+    pub fn finish_import(&self, import: Import) -> Result<()> {
+        self.core.borrow_mut().finish_import(import.0).map_err(thrown)
+    }
+
+    /// Throws an import away.
+    ///
+    /// # Errors
+    ///
+    /// `io`.
+    #[wasm_bindgen(js_name = discardImport)]
+    pub fn discard_import(&self) -> Result<()> {
+        self.core.borrow().discard_import().map_err(thrown)
+    }
+
+    /// Makes everything durable and closes the slots.
+    ///
+    /// # Errors
+    ///
+    /// Those of `close`. The slots are closed all the same.
+    pub fn close(&self) -> Result<()> {
+        let closed = self.core.borrow_mut().close();
+        self.folder.close();
+        closed.map_err(thrown)
+    }
+
+    /// Removes all of the store's files, at once, and closes the slots; [`destroy`] removes these.
+    ///
+    /// # Errors
+    ///
+    /// `io`, `no-space`.
+    pub fn clear(&self) -> Result<()> {
+        let cleared = self.core.borrow_mut().destroy();
+        self.folder.close();
+        cleared.map_err(thrown)
+    }
+}
+
+/// Which keys a scan reads, and in which order.
+#[wasm_bindgen]
+#[derive(Debug, Default)]
+pub struct Range {
+    keys: KeyRange,
+    reverse: bool,
+    keys_only: bool,
+}
+
+#[wasm_bindgen]
+impl Range {
+    /// The keys from `start` to `end`, or those that begin with `prefix`.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        start: Option<Vec<u8>>,
+        end: Option<Vec<u8>>,
+        prefix: Option<Vec<u8>>,
+        reverse: bool,
+        keys_only: bool,
+    ) -> Self {
+        let keys = match prefix {
+            Some(prefix) => KeyRange::prefix(&prefix),
+            None => KeyRange { start, end },
+        };
+        Self { keys, reverse, keys_only }
+    }
+}
+
+/// A page of a scan.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Page {
+    cursor: f64,
+    bytes: Vec<u8>,
+}
+
+impl Page {
+    fn new((cursor, bytes): (u64, Vec<u8>)) -> Self {
+        Self { cursor: cursor as f64, bytes }
+    }
+}
+
+#[wasm_bindgen]
+impl Page {
+    /// The cursor that goes on with it; 0 where the scan has ended.
+    #[wasm_bindgen(getter)]
+    pub fn cursor(&self) -> f64 {
+        self.cursor
+    }
+
+    /// The entries, packed.
+    pub fn take(self) -> Uint8Array {
+        Uint8Array::from(&self.bytes[..])
+    }
+}
+
+/// A store on its way into an archive.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Export(core::Export<OpfsHandle>);
+
+#[wasm_bindgen]
+impl Export {
+    /// The next bytes; `undefined` after the end.
+    ///
+    /// # Errors
+    ///
+    /// `io`.
+    pub fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        self.0.next_piece().map_err(thrown)
+    }
+}
+
+/// An archive on its way into the slots.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Import(core::Import<OpfsHandle>);
+
+#[wasm_bindgen]
+impl Import {
+    /// Takes more bytes. Returns false where slots must be added first; call it again then, with none.
+    ///
+    /// # Errors
+    ///
+    /// `foreign-archive`, `no-space`, `io`.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<bool> {
+        self.0.push(bytes).map_err(thrown)
+    }
+}
+
+/// The names of this origin's stores.
+///
+/// # Errors
+///
+/// `unsupported`, `io`.
+#[wasm_bindgen(js_name = listStores)]
+pub async fn list_stores() -> Result<Vec<String>> {
+    panic_message::install();
+    opfs_fs::list().await.map_err(thrown)
+}
+
+/// Removes the store `name`, which nobody has open.
+///
+/// # Errors
+///
+/// `unsupported`, `io`.
+pub async fn destroy(name: String) -> Result<()> {
+    panic_message::install();
+    match Folder::open(&name, false).await {
+        // All files go at once, so that a crash on the way leaves an empty store and not half of one.
+        Ok(folder) => {
+            let emptied = folder.fs().discard_import().and_then(|()| folder.fs().commit_import());
+            folder.close();
+            emptied.map_err(|error| thrown(error.into()))?;
+        }
+        Err(error) if error.code == "cannot-open" => {}
+        Err(error) => return Err(thrown(error)),
+    }
+    opfs_fs::remove(&name).await.map_err(thrown)
+}
+
+/// Removes the store `name`, which nobody has open; no error if there is none.
+///
+/// # Errors
+///
+/// `unsupported`, `io`.
+#[wasm_bindgen(js_name = destroyStore)]
+pub async fn destroy_store(name: String) -> Result<()> {
+    destroy(name).await
+}
+
+fn level(durability: u8) -> Durability {
+    match durability {
+        0 => Durability::Deferred,
+        1 => Durability::Buffered,
+        _ => Durability::Synced,
+    }
+}
+
+/// The error as JavaScript throws it.
+fn thrown(error: CallError) -> JsValue {
+    let thrown = js_sys::Error::new(&error.message);
+    let set = |name: &str, value: JsValue| {
+        let _plain_object = Reflect::set(&thrown, &name.into(), &value);
+    };
+    set("code", error.code.into());
+    if let Some((file, offset)) = error.place {
+        set("file", file.into());
+        set("offset", (offset as f64).into());
+    }
+    thrown.into()
+}
