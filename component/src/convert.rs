@@ -121,6 +121,26 @@ pub fn progress(from: engine::Progress) -> wit_maintenance::Progress {
     wit_maintenance::Progress { bytes: from.bytes, more: from.more }
 }
 
+/// A job, described and as bytes.
+pub fn job(from: &engine::Job) -> wit_maintenance::Job {
+    let kind = match from.work {
+        engine::job::Work::Flush { .. } => wit_maintenance::JobKind::Flush,
+        engine::job::Work::Compact { .. } => wit_maintenance::JobKind::Compaction,
+        engine::job::Work::CleanUp { .. } => wit_maintenance::JobKind::CleanUp,
+    };
+    wit_maintenance::Job {
+        id: from.id(),
+        kind,
+        reason: from.reason().into(),
+        level: from.output_level() as u32,
+        input_bytes: from.input_bytes(),
+        inputs: from.input_names(),
+        outputs: from.output_names(),
+        removals: from.removal_names(),
+        bytes: from.encode(),
+    }
+}
+
 /// What a verification found.
 pub fn verification(from: engine::Verification) -> wit_maintenance::Verification {
     wit_maintenance::Verification {

@@ -43,9 +43,13 @@ impl Guest for Component {
         Ok(())
     }
 
-    fn take_job(store: StoreBorrow<'_>, kinds: JobKinds) -> Result<Option<Vec<u8>>, Error> {
+    fn take_job(store: StoreBorrow<'_>, kinds: JobKinds) -> Result<Option<maintenance::Job>, Error> {
         let job = store.get::<Store>().write_access().take_job(convert::kinds(kinds));
-        job.map(|job| job.map(|job| job.encode())).map_err(convert::error)
+        job.map(|job| job.map(|job| convert::job(&job))).map_err(convert::error)
+    }
+
+    fn describe_job(job: Vec<u8>) -> Result<maintenance::Job, Error> {
+        Job::decode(&job).map(|job| convert::job(&job)).map_err(convert::error)
     }
 
     fn run_job(path: String, job: Vec<u8>, memory_bytes: u64) -> Result<Vec<u8>, Error> {
@@ -66,10 +70,9 @@ impl Guest for Component {
         finish().map_err(convert::error)
     }
 
-    fn abandon_job(store: StoreBorrow<'_>, job: Vec<u8>, reason: Option<String>) -> Result<(), Error> {
+    fn abandon_job(store: StoreBorrow<'_>, job: u64, reason: Option<String>) -> Result<(), Error> {
         let reason = reason.map(|reason| esker_engine::Error::new(ErrorKind::Io, reason));
-        let abandon = || store.get::<Store>().write_access().abandon_job(Job::decode(&job)?.id(), reason);
-        abandon().map_err(convert::error)
+        store.get::<Store>().write_access().abandon_job(job, reason).map_err(convert::error)
     }
 
     fn verify(store: StoreBorrow<'_>) -> Result<Verification, Error> {

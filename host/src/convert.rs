@@ -3,6 +3,7 @@
 use crate::bindings::esker::kv::types as wit;
 use crate::bindings::exports::esker::kv::maintenance as wit_maintenance;
 use crate::error::{Corruption, Error};
+use crate::job::{Job, JobKind};
 use crate::options::{
     Compression, Durability, JobKinds, KeyRange, Options, Pressure, Progress, RecoveryMode, ScanOptions,
     Verification,
@@ -106,6 +107,24 @@ pub(crate) fn pressure(from: wit_maintenance::Pressure) -> Pressure {
 
 pub(crate) fn progress(from: wit_maintenance::Progress) -> Progress {
     Progress { bytes: from.bytes, more: from.more }
+}
+
+pub(crate) fn job(from: wit_maintenance::Job) -> Job {
+    Job {
+        id: from.id,
+        kind: match from.kind {
+            wit_maintenance::JobKind::Flush => JobKind::Flush,
+            wit_maintenance::JobKind::Compaction => JobKind::Compaction,
+            wit_maintenance::JobKind::CleanUp => JobKind::CleanUp,
+        },
+        reason: from.reason,
+        level: from.level,
+        input_bytes: from.input_bytes,
+        inputs: from.inputs,
+        outputs: from.outputs,
+        removals: from.removals,
+        bytes: from.bytes,
+    }
 }
 
 pub(crate) fn verification(from: wit_maintenance::Verification) -> Verification {

@@ -6,6 +6,7 @@ use crate::bindings::exports::esker::kv::{kv_store, maintenance};
 use crate::convert;
 use crate::dir_lock::DirLock;
 use crate::error::{Error, Result};
+use crate::job::Job;
 use crate::options::{
     Durability, JobKinds, KeyRange, Options, Pressure, Progress, ScanOptions, Verification,
 };
@@ -260,20 +261,22 @@ impl Instance {
         self.maintenance_call(|on, wasm, store| on.call_set_helped(wasm, store, helped))
     }
 
-    /// Gives away the most urgent job of these kinds that nobody has, as bytes for [`Worker::run`](crate::Worker::run).
-    /// It comes back by [`finish_job`](Self::finish_job) or [`abandon_job`](Self::abandon_job).
-    pub fn take_job(&mut self, kinds: JobKinds) -> Result<Option<Vec<u8>>> {
+    /// Gives away the most urgent job of these kinds that nobody has, for [`Worker::run`](crate::Worker::run). It comes
+    /// back by [`finish_job`](Self::finish_job) or [`abandon_job`](Self::abandon_job).
+    pub fn take_job(&mut self, kinds: JobKinds) -> Result<Option<Job>> {
         let kinds = convert::job_kinds(kinds);
-        self.maintenance_call(|on, wasm, store| on.call_take_job(wasm, store, kinds))
+        let job = self.maintenance_call(|on, wasm, store| on.call_take_job(wasm, store, kinds))?;
+        Ok(job.map(convert::job))
     }
 
-    /// Makes a job's outcome part of the store.
+    /// Makes a job's outcome part of the store. One that is none of a job that is out is refused as `InvalidArgument`,
+    /// and the job stays out.
     pub fn finish_job(&mut self, outcome: &[u8]) -> Result<()> {
         self.maintenance_call(|on, wasm, store| on.call_finish_job(wasm, store, outcome))
     }
 
-    /// Gives up a job whose worker has failed with `reason`, or is gone. The store begins the work again.
-    pub fn abandon_job(&mut self, job: &[u8], reason: Option<&str>) -> Result<()> {
+    /// Gives up the job with this id, whose worker has failed with `reason`, or is gone. The store begins the work again.
+    pub fn abandon_job(&mut self, job: u64, reason: Option<&str>) -> Result<()> {
         self.maintenance_call(|on, wasm, store| on.call_abandon_job(wasm, store, job, reason))
     }
 

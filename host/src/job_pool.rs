@@ -9,12 +9,18 @@
 //! The primary is free meanwhile. A compaction takes seconds and memtables fill in less: so a worker does what is urgent
 //! between its slices, and one worker is enough to keep writes from waiting.
 //!
-//! A worker that traps or fails costs a retry: its job is given up, and the primary begins it again.
+//! Where there is a command for it, flushes and compactions are run by that, each in one go. Clean-ups stay here: they
+//! sync what the primary has written, which only this machine can.
+//!
+//! A worker that traps or fails, or whose answer is no outcome of its job, costs a retry: its job is given up, and the
+//! primary begins it again.
 
 use crate::error::{Error, Result};
+use crate::job::{Job, JobKind};
 use crate::kv_store::Shared;
 use crate::options::JobKinds;
 use crate::worker::{RunningJob, Worker};
+use crate::worker_command::WorkerCommand;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -37,13 +43,17 @@ pub struct JobPool {
 }
 
 impl JobPool {
-    /// Starts a thread for each of `workers`.
-    pub fn start(shared: &Arc<Shared>, workers: Vec<Worker>) -> Result<Self> {
+    /// Starts a thread for each of `workers`; each has its jobs run by `command`, if there is one.
+    pub fn start(
+        shared: &Arc<Shared>,
+        workers: Vec<Worker>,
+        command: Option<&WorkerCommand>,
+    ) -> Result<Self> {
         shared.turn().instance.set_helped(true)?;
         let pool = Self { threads: Mutex::default(), stop: Arc::default() };
         for worker in workers {
-            let mut thread =
-                WorkerThread { shared: Arc::clone(shared), worker, stop: Arc::clone(&pool.stop) };
+            let (shared, stop) = (Arc::clone(shared), Arc::clone(&pool.stop));
+            let mut thread = WorkerThread { shared, worker, command: command.cloned(), stop };
             let handle = thread::Builder::new()
                 .name("esker-worker".into())
                 .spawn(move || thread.run())
@@ -53,7 +63,8 @@ impl JobPool {
         Ok(pool)
     }
 
-    /// Ends the threads and waits for them: for a flush each at most. Compactions that are under way are given up.
+    /// Ends the threads and waits for them: for a flush each at most, or a while for a command. Compactions that are
+    /// under way here are given up.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
@@ -67,21 +78,22 @@ impl JobPool {
 struct WorkerThread {
     shared: Arc<Shared>,
     worker: Worker,
+    command: Option<WorkerCommand>,
     stop: Arc<AtomicBool>,
 }
 
 /// A compaction that is done in slices.
 struct Compaction {
-    job: Vec<u8>,
+    job: Job,
     running: RunningJob,
 }
 
 /// What a look at the primary has given.
 enum Found {
     /// A flush or a clean-up: done at once.
-    Urgent(Vec<u8>),
+    Urgent(Job),
     /// A compaction.
-    Compaction(Vec<u8>),
+    Compaction(Job),
     /// Nothing, after so many writes.
     Nothing(u64),
     /// The store has ended.
@@ -96,7 +108,7 @@ impl WorkerThread {
         while !self.stop.load(Ordering::Relaxed) {
             match self.look(compaction.is_none()) {
                 Found::Urgent(job) => {
-                    let outcome = self.worker.run(&job);
+                    let outcome = self.run_job(&job);
                     self.bring_back(&job, outcome);
                 }
                 Found::Compaction(job) => compaction = self.start(job),
@@ -118,7 +130,7 @@ impl WorkerThread {
         }
         if let Some(Compaction { job, running }) = compaction {
             self.worker.give_up(running);
-            let _ = self.shared.turn().instance.abandon_job(&job, None);
+            let _ = self.shared.turn().instance.abandon_job(job.id, None);
         }
     }
 
@@ -148,7 +160,20 @@ impl WorkerThread {
         }
     }
 
-    fn start(&mut self, job: Vec<u8>) -> Option<Compaction> {
+    /// Runs a job in one go.
+    fn run_job(&mut self, job: &Job) -> Result<Vec<u8>> {
+        match &self.command {
+            Some(command) if job.kind != JobKind::CleanUp => command.run(&job.bytes, &self.stop),
+            _ => self.worker.run(job),
+        }
+    }
+
+    fn start(&mut self, job: Job) -> Option<Compaction> {
+        if self.command.is_some() {
+            let outcome = self.run_job(&job);
+            self.bring_back(&job, outcome);
+            return None;
+        }
         match self.worker.start(&job) {
             Ok(running) => Some(Compaction { job, running }),
             Err(error) => {
@@ -159,8 +184,8 @@ impl WorkerThread {
     }
 
     /// Does a slice of a compaction, and brings it back when it has ended.
-    fn step(&mut self, compaction: Compaction) -> Option<Compaction> {
-        let outcome = match self.worker.step(&compaction.running, SLICE_BYTES) {
+    fn step(&mut self, mut compaction: Compaction) -> Option<Compaction> {
+        let outcome = match self.worker.step(&mut compaction.running, SLICE_BYTES) {
             Ok(None) => return Some(compaction),
             Ok(Some(outcome)) => Ok(outcome),
             Err(error) => Err(error),
@@ -170,13 +195,14 @@ impl WorkerThread {
         None
     }
 
-    fn bring_back(&self, job: &[u8], outcome: Result<Vec<u8>>) {
+    fn bring_back(&self, job: &Job, outcome: Result<Vec<u8>>) {
         let mut turn = self.shared.turn();
-        // What the primary answers here, it remembers and tells whoever writes next.
-        let _ = match &outcome {
-            Ok(outcome) => turn.instance.finish_job(outcome),
-            Err(error) => turn.instance.abandon_job(job, Some(&error.to_string())),
-        };
+        let finished = outcome.and_then(|outcome| turn.instance.finish_job(&outcome));
+        if let Err(error) = finished {
+            // One that the store has given up itself is no longer out. What the store answers here, it remembers and
+            // tells whoever writes next.
+            let _no_longer_out = turn.instance.abandon_job(job.id, Some(&error.to_string()));
+        }
         drop(turn);
         self.shared.job_ended.notify_all();
     }

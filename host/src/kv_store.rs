@@ -15,7 +15,9 @@ use crate::commit_queue::{CommitQueue, Request};
 use crate::error::{Error, Result};
 use crate::instance::{CursorHandle, Instance, SnapshotHandle};
 use crate::job_pool::JobPool;
-use crate::options::{Durability, KeyRange, Options, Pressure, Progress, ScanOptions, Verification};
+use crate::options::{
+    Durability, KeyRange, Options, Pressure, Progress, ScanOptions, Verification, WorkerPlace,
+};
 use crate::runtime::Runtime;
 use crate::sandbox::Sandbox;
 use crate::scan::Scan;
@@ -58,9 +60,14 @@ impl KvStore {
         let instance = Instance::open(runtime, &dir, &options)?;
         let shared = Arc::new(Shared::new(instance));
         let sandbox = Sandbox::for_store(&dir, &options);
+        let command = match &options.worker_place {
+            WorkerPlace::Here => None,
+            WorkerPlace::Command(command) => Some(command),
+        };
         let workers: Vec<Worker> =
             (0..options.workers.unwrap_or(0)).map(|_| Worker::new(runtime, sandbox.clone())).collect();
-        let job_pool = if workers.is_empty() { None } else { Some(JobPool::start(&shared, workers)?) };
+        let job_pool =
+            if workers.is_empty() { None } else { Some(JobPool::start(&shared, workers, command)?) };
         let chores = match options.background_maintenance {
             Some(false) => None,
             _ => Some(Chores::start(shared.clone(), &options)?),

@@ -59,25 +59,29 @@ mod error;
 mod files;
 mod image_cache;
 mod instance;
+mod job;
 mod job_pool;
 mod kv_store;
 mod options;
 mod packed;
 mod reader;
+mod rights;
 mod runtime;
 mod sandbox;
 mod scan;
 mod snapshot;
 mod worker;
+mod worker_command;
 
 pub use batch::{Batch, limits};
 pub use dir_lock::DirLock;
 pub use error::{Corruption, Error, Result};
 pub use instance::{CursorHandle, Instance, SnapshotHandle};
+pub use job::{Job, JobKind};
 pub use kv_store::KvStore;
 pub use options::{
     Compression, Durability, JobKinds, KeyRange, Options, Pressure, Progress, RecoveryMode, ScanOptions,
-    Verification,
+    Verification, WorkerPlace,
 };
 pub use reader::Reader;
 pub use runtime::{Runtime, component_embedded};
@@ -85,3 +89,4 @@ pub use sandbox::Sandbox;
 pub use scan::Scan;
 pub use snapshot::Snapshot;
 pub use worker::{RunningJob, Worker};
+pub use worker_command::WorkerCommand;

@@ -1,5 +1,7 @@
 //! How a store is opened, how far a write goes, and what is asked about it: plain data, mirroring the contract.
 
+use crate::worker_command::WorkerCommand;
+
 /// How a store is opened. What is `None` takes its default, which `wit/esker.wit` states.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
@@ -58,6 +60,18 @@ pub struct Options {
     /// component on a thread of its own that runs flushes and compactions over the same files, so that writes do none
     /// of that work. Default 0: writes do it in slices.
     pub workers: Option<u32>,
+    /// The host's own: where the workers run.
+    pub worker_place: WorkerPlace,
+}
+
+/// Where the workers of a store run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum WorkerPlace {
+    /// In this process: each is an instance of the component on a thread of its own.
+    #[default]
+    Here,
+    /// In processes of a command, which is started for each job.
+    Command(WorkerCommand),
 }
 
 /// What recovery does about a damaged write-ahead log. A *torn tail* is an end that was never acknowledged as

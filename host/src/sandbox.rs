@@ -5,7 +5,9 @@ use crate::batch::limits;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::instance::trap;
+use crate::job::Job;
 use crate::options::Options;
+use crate::rights::Rights;
 use crate::runtime;
 use std::path::{Path, PathBuf};
 use wasmtime::component::{Component, HasData, Linker, ResourceTable};
@@ -35,6 +37,7 @@ pub struct Sandbox {
     dir: PathBuf,
     perms: FsPerms,
     memory_limit_bytes: u64,
+    rights: Rights,
 }
 
 impl Sandbox {
@@ -48,12 +51,28 @@ impl Sandbox {
     pub fn for_store(dir: impl AsRef<Path>, options: &Options) -> Self {
         let planned = options.memory_bytes.unwrap_or(MEMORY_BYTES);
         let limit = options.memory_limit_bytes.unwrap_or(planned.saturating_add(MEMORY_MARGIN_BYTES));
-        Self { dir: dir.as_ref().to_path_buf(), perms: FsPerms::ReadWrite, memory_limit_bytes: limit }
+        Self {
+            dir: dir.as_ref().to_path_buf(),
+            perms: FsPerms::ReadWrite,
+            memory_limit_bytes: limit,
+            rights: Rights::All,
+        }
     }
 
     /// The same, but the files cannot be changed.
     pub fn read_only(mut self) -> Self {
         self.perms = FsPerms::ReadOnly;
+        self
+    }
+
+    /// The same, but no file can be touched that this job does not need: its inputs can be read, and the files that
+    /// are reserved for it can be made.
+    pub fn for_job(self, job: &Job) -> Self {
+        self.rights(Rights::of_worker(Some(job)))
+    }
+
+    pub(crate) fn rights(mut self, rights: Rights) -> Self {
+        self.rights = rights;
         self
     }
 
@@ -106,6 +125,7 @@ impl Sandbox {
         Ok(SandboxState {
             wasi: wasi.build(),
             table: ResourceTable::new(),
+            rights: self.rights.clone(),
             memory: MemoryLimit { limit_bytes: self.memory_limit_bytes, denied_bytes: None },
             stderr,
         })
@@ -116,6 +136,7 @@ impl Sandbox {
 pub struct SandboxState {
     wasi: WasiCtx,
     table: ResourceTable,
+    rights: Rights,
     memory: MemoryLimit,
     stderr: MemoryOutputPipe,
 }
@@ -124,6 +145,16 @@ impl SandboxState {
     /// The resources that the component has handles of.
     pub(crate) fn table(&self) -> &ResourceTable {
         &self.table
+    }
+
+    /// What it may do with the names in its directory.
+    pub(crate) fn rights(&self) -> &Rights {
+        &self.rights
+    }
+
+    /// The same, to change it.
+    pub(crate) fn rights_mut(&mut self) -> &mut Rights {
+        &mut self.rights
     }
 
     /// What the component has said before it trapped.

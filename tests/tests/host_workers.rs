@@ -1,10 +1,13 @@
 //! Workers: other instances of the component that run a store's flushes and compactions over the same files.
 #![cfg(feature = "component")]
 
-use esker_host::{Durability, Instance, JobKinds, KeyRange, KvStore, Options, Sandbox, ScanOptions, Worker};
+use esker_host::{
+    Durability, Error, Instance, Job, JobKinds, KeyRange, KvStore, Options, Sandbox, ScanOptions, Worker,
+};
 use esker_tests::host::runtime;
 use esker_tests::temp_dir::TempDir;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 fn small() -> Options {
     Options {
@@ -61,10 +64,14 @@ fn workers_do_the_maintenance_while_threads_write() {
 }
 
 /// Fills a store until it gives a job away.
-fn with_a_job(instance: &mut Instance) -> Vec<u8> {
+fn with_a_job(instance: &mut Instance) -> Job {
+    fill(instance, 7)
+}
+
+fn fill(instance: &mut Instance, byte: u8) -> Job {
     instance.set_helped(true).expect("answers");
     for i in 0.. {
-        instance.put(&key(i), &[7; 100], Durability::Buffered).expect("writes");
+        instance.put(&key(i), &[byte; 100], Durability::Buffered).expect("writes");
         if let Some(job) = instance.take_job(JobKinds::ALL).expect("answers") {
             return job;
         }
@@ -89,7 +96,7 @@ fn a_job_makes_the_same_bytes_in_a_worker_and_in_the_primary() {
     Worker::new(runtime(), Sandbox::new(dir.path())).run(&job).expect("runs");
     let by_worker = tables();
     assert_eq!(by_worker.len(), 1);
-    instance.abandon_job(&job, None).expect("it was out");
+    instance.abandon_job(job.id, None).expect("it was out");
     assert!(tables().is_empty(), "what an abandoned job has left is removed");
     instance.maintain(u64::MAX).expect("does it itself");
     assert!(tables() == by_worker, "the primary flushes its memtable, the worker replays the log");
@@ -103,17 +110,63 @@ fn a_worker_that_fails_costs_a_retry_and_nothing_else() {
     // Too little memory to run anything: the worker traps.
     let sandbox = Sandbox::new(dir.path()).memory_limit_bytes(1);
     let error = Worker::new(runtime(), sandbox).run(&job).expect_err("traps");
-    instance.abandon_job(&job, Some(&error.to_string())).expect("it was out");
+    instance.abandon_job(job.id, Some(&error.to_string())).expect("it was out");
     assert!(instance.stats().expect("answers").contains("\"maintenance_failure\":\""));
     instance.flush().expect("the primary does it itself");
-    assert!(instance.finish_job(&job).is_err(), "a job is no outcome");
+    assert!(instance.finish_job(&job.bytes).is_err(), "a job is no outcome");
     assert_eq!(instance.verify().expect("reads").problems, Vec::<String>::new());
     // A worker whose files cannot be written refuses, and can be used again.
     let job = with_a_job(&mut instance);
     let mut worker = Worker::new(runtime(), Sandbox::new(dir.path()).read_only());
     worker.run(&job).expect_err("read-only");
-    worker.run(b"no job").expect_err("no job");
+    worker.describe(b"no job").expect_err("no job");
+    assert_eq!(worker.describe(&job.bytes), Ok(job.clone()));
     let outcome = Worker::new(runtime(), Sandbox::new(dir.path())).run(&job).expect("runs");
     instance.finish_job(&outcome).expect("its own job");
     assert_eq!(instance.get(&key(0)), Ok(Some(vec![7; 100])));
+}
+
+fn invalid(error: Error) -> String {
+    match error {
+        Error::InvalidArgument(message) => message,
+        other => panic!("refused as {other:?}"),
+    }
+}
+
+#[test]
+fn a_job_that_does_not_belong_to_the_directory_is_refused_with_the_reason() {
+    let (dir, twin) = (TempDir::new(), TempDir::new());
+    let mut instance = Instance::open(runtime(), dir.path(), &small()).expect("opens");
+    let job = with_a_job(&mut instance);
+    let outcome = Worker::new(runtime(), Sandbox::new(dir.path())).run(&job).expect("runs");
+    let refused = |dir: &Path, job: &Job| {
+        invalid(Worker::new(runtime(), Sandbox::new(dir)).run(job).expect_err("it does not belong here"))
+    };
+
+    assert!(refused(twin.path(), &job).contains("the directory holds no store"));
+    let mut other = Instance::open(runtime(), twin.path(), &small()).expect("opens");
+    assert!(refused(twin.path(), &job).contains("it is another segment of that name"));
+    // Another store with the same keys and lengths: its files have the same names and lengths.
+    let of_other = fill(&mut other, 8);
+    assert_eq!((&of_other.inputs, &of_other.outputs), (&job.inputs, &job.outputs));
+    assert!(refused(twin.path(), &job).contains("it is another segment of that name"));
+    assert!(
+        invalid(other.finish_job(&outcome).expect_err("of another store")).contains("nothing was installed")
+    );
+
+    let damaged = |at: usize| {
+        let mut bytes = job.bytes.clone();
+        bytes[at] ^= 1;
+        invalid(Worker::new(runtime(), Sandbox::new(dir.path())).describe(&bytes).expect_err("damaged"))
+    };
+    assert!(damaged(0).contains("are no job"));
+    assert!(damaged(8).contains("version 0 of its encoding, and this build knows version 1"));
+    assert!(damaged(job.bytes.len() / 2).contains("the job was damaged on its way: its checksum is"));
+
+    instance.finish_job(&outcome).expect("it is still out");
+    assert!(invalid(instance.finish_job(&outcome).expect_err("finished")).contains("no job"));
+    drop(instance);
+    let _newer = Instance::open(runtime(), dir.path(), &small()).expect("opens again");
+    let why = refused(dir.path(), &job);
+    assert!(why.contains("it is from epoch 1 of its store") && why.contains("is at epoch 2"), "{why}");
 }

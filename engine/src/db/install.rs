@@ -163,7 +163,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             return Err(error);
         }
         self.unneeded.edits_cleaned = self.unneeded.edits;
-        Ok(Some(self.job(Work::CleanUp { epoch: self.manifest.epoch(), remove }, 1)))
+        Ok(Some(self.job(Work::CleanUp { remove }, 1)))
     }
 
     /// A clean-up has ended well.

@@ -11,11 +11,12 @@
 
 use super::Db;
 use super::install::Names;
+use super::stats::StallReason;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::file_name::FileName;
 use crate::compaction::{Plan, Reason};
-use crate::env::{Clock, File, Fs};
-use crate::job::{Job, JobResult, Kinds, Runner, Work};
+use crate::env::{Clock, Fs};
+use crate::job::{Job, JobResult, Kinds, Runner, Work, check_table};
 use crate::version::VersionEdit;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -85,8 +86,10 @@ pub(super) struct Maintenance<F: Fs> {
     debt: u64,
     /// How many bytes must be written before a failed job is tried again.
     retry_after: u64,
-    /// Why the last job failed.
+    /// Why the last job failed, until one succeeds.
     pub failure: Option<Error>,
+    /// Why the last job that failed did.
+    pub last_failure: Option<Error>,
 }
 
 /// How far a merge of the whole store has come, which somebody has asked for.
@@ -122,6 +125,7 @@ impl<F: Fs> Maintenance<F> {
             debt: 0,
             retry_after: 0,
             failure: None,
+            last_failure: None,
         }
     }
 
@@ -141,9 +145,10 @@ impl<F: Fs> Maintenance<F> {
         self.helped
     }
 
-    /// The number of jobs that workers have.
-    pub fn jobs_taken(&self) -> u64 {
-        self.taken.len() as u64
+    /// The jobs under way, each with where it is: in the store itself, or with a worker.
+    pub fn jobs(&self) -> impl Iterator<Item = (&Job, &'static str)> {
+        let own = [&self.own_flush, &self.own_compaction].into_iter().flatten();
+        own.map(|runner| (runner.job(), "store")).chain(self.taken.values().map(|job| (job, "worker")))
     }
 
     /// Job `id` has ended, whatever came of it: a full merge that it was is over.
@@ -297,14 +302,15 @@ impl<F: Fs, C: Clock> Db<F, C> {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` where no such job is out or the result is not its own; `Corrupt` where a table that it names
-    /// is missing or has another length: the job is then given up and will be begun again; those of the manifest; and
-    /// `Io` where the worker could not sync what is not its own: the handle then writes no more.
+    /// `InvalidArgument` where no such job is out or the result is not its own: nothing has changed then, and a job
+    /// that is out still is. `Corrupt` where a table that it names is missing, damaged or another one: the job is then
+    /// given up and will be begun again. Those of the manifest; and `Io` where the worker could not sync what is not its
+    /// own: the handle then writes no more.
     pub fn finish_job(&mut self, result: &JobResult) -> Result<()> {
         self.check_writable()?;
-        let Some(job) = self.maintenance.taken.remove(&result.id) else {
-            return Err(Error::invalid(format!("no job {} is out: it was finished or abandoned", result.id)));
-        };
+        let not_out = || Error::invalid(format!("no job {} is out: it was finished or abandoned", result.id));
+        self.maintenance.taken.get(&result.id).ok_or_else(not_out)?.check_result(result)?;
+        let job = self.maintenance.taken.remove(&result.id).ok_or_else(not_out)?;
         let installed = self
             .check_synced(result)
             .and_then(|()| self.check_tables(result))
@@ -316,6 +322,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             }
             return Err(self.fail(job.id(), None, error));
         }
+        self.counters.jobs_done_by_workers += 1;
         Ok(())
     }
 
@@ -388,7 +395,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             while self.must_flush() {
                 self.flush_slice(WAIT_SLICE_BYTES)?;
             }
-            self.counters.stall_memtables.record(self.clock.now_micros() - start);
+            self.counters.stalled(StallReason::Memtables, self.clock.now_micros() - start);
         }
         if self.must_compact() {
             let start = self.clock.now_micros();
@@ -397,7 +404,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
                     return Err(busy("level 0 is full, and a worker compacts it"));
                 }
             }
-            self.counters.stall_level0.record(self.clock.now_micros() - start);
+            self.counters.stalled(StallReason::Level0, self.clock.now_micros() - start);
         }
         Ok(())
     }
@@ -437,7 +444,9 @@ impl<F: Fs, C: Clock> Db<F, C> {
             let _remembered_by_the_handle = self.sync_edit();
             self.remove_unneeded();
         }
+        self.counters.jobs_failed += 1;
         self.maintenance.failure = Some(error.clone());
+        self.maintenance.last_failure = Some(error.clone());
         self.maintenance.retry_after = RETRY_BYTES.min(self.options.memtable_bytes() / 4);
         error
     }
@@ -506,8 +515,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         }
         let Some(&(flushed, log)) = self.maintenance.covers.front() else { return Ok(None) };
         self.check_primary()?;
-        let covered = |segment: &u64| (self.state.log..log).contains(segment);
-        let segments = self.segments.iter().copied().filter(covered).collect();
+        let segments = self.wal.seals(self.state.log, log);
         Ok(Some(self.job(Work::Flush { segments, after: self.state.flushed, flushed, log }, 1)))
     }
 
@@ -565,6 +573,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
 
     pub(super) fn job(&mut self, work: Work, outputs: u64) -> Job {
         Job {
+            epoch: self.manifest.epoch(),
             work,
             snapshots: self.snapshots.sequences(),
             outputs: (0..outputs).map(|_| self.new_file_number()).collect(),
@@ -582,15 +591,21 @@ impl<F: Fs, C: Clock> Db<F, C> {
         }
     }
 
-    /// Checks that the tables of a worker's result are there, whole.
+    /// Checks that the tables of a worker's result are there, and that they are the ones that it has made.
     fn check_tables(&self, result: &JobResult) -> Result<()> {
         for table in &result.tables {
             let name = FileName::Table(table.number).to_string();
-            let length = self.fs.open(&name)?.len()?;
-            if length != table.size {
-                let message = format!("a worker's table has {length} bytes, its result says {}", table.size);
-                return Err(Error::corrupt(name, 0, message));
+            if !self.fs.exists(&name)? {
+                return Err(Error::corrupt(
+                    name,
+                    0,
+                    "a worker says that it has made this table: it is not there",
+                ));
             }
+            check_table(&self.tables, table).map_err(|error| match error.kind() {
+                ErrorKind::InvalidArgument => Error::corrupt(name, 0, error.message()),
+                _ => error,
+            })?;
         }
         Ok(())
     }
@@ -600,6 +615,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             return;
         }
         for &number in &job.outputs {
+            self.tables.forget(number);
             let _not_written_or_an_orphan = self.fs.remove(&FileName::Table(number).to_string());
         }
     }

@@ -256,7 +256,7 @@ fn recover<F: Fs>(fs: &Arc<F>, options: &Options, mut manifest: Manifest<F>) -> 
     state.next_file = state.next_file.max(listing.next_file());
     let tables = Arc::new(TableCache::new(Arc::clone(fs), options.cache_bytes()));
 
-    let mut replayed = Replayed::new(fs, options, state);
+    let mut replayed = Replayed::new(fs, options, manifest.epoch(), state);
     let flushed = replayed.state.flushed;
     replayed.replay(listing)?;
     check_torn_manifest(&report, flushed, &replayed.report)?;
@@ -316,6 +316,7 @@ fn check_torn_manifest(report: &RecoveryReport, flushed: u64, log: &ReplayReport
 struct Replayed<'a, F: Fs> {
     fs: &'a Arc<F>,
     options: &'a Options,
+    epoch: u64,
     state: State,
     memtable: Arc<Memtable>,
     last_sequence: u64,
@@ -327,11 +328,12 @@ struct Replayed<'a, F: Fs> {
 }
 
 impl<'a, F: Fs> Replayed<'a, F> {
-    fn new(fs: &'a Arc<F>, options: &'a Options, state: State) -> Self {
+    fn new(fs: &'a Arc<F>, options: &'a Options, epoch: u64, state: State) -> Self {
         let last_sequence = state.flushed;
         Self {
             fs,
             options,
+            epoch,
             state,
             memtable: Arc::new(Memtable::new()),
             last_sequence,
@@ -389,6 +391,7 @@ impl<'a, F: Fs> Replayed<'a, F> {
         // The log stays the same: until the new manifest is written, every segment of it may be needed again.
         let (after, flushed, log) = (self.state.flushed, self.last_sequence, self.state.log);
         let job = Job {
+            epoch: self.epoch,
             work: Work::Flush { segments: Vec::new(), after, flushed, log },
             snapshots: Vec::new(),
             outputs: vec![number],

@@ -45,6 +45,20 @@ impl Work {
     }
 }
 
+/// Why a write had to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StallReason {
+    /// As many sealed memtables wait for a flush as may.
+    Memtables,
+    /// Level 0 has as many tables as it may have.
+    Level0,
+}
+
+impl StallReason {
+    /// Each reason, with its name in statistics.
+    const ALL: [(Self, &'static str); 2] = [(Self::Memtables, "memtables"), (Self::Level0, "level0")];
+}
+
 /// How often and how long writes had to wait, for one reason.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Stall {
@@ -81,8 +95,9 @@ pub(super) struct Counters {
     pub bytes: u64,
     pub flushes: Work,
     pub compactions: Work,
-    pub stall_memtables: Stall,
-    pub stall_level0: Stall,
+    pub jobs_done_by_workers: u64,
+    pub jobs_failed: u64,
+    stalls: [Stall; StallReason::ALL.len()],
 }
 
 impl Counters {
@@ -90,6 +105,13 @@ impl Counters {
         self.batches += 1;
         self.operations += operations;
         self.bytes += bytes;
+    }
+
+    /// A write has waited so long.
+    pub fn stalled(&mut self, reason: StallReason, micros: u64) {
+        if let Some(stall) = self.stalls.get_mut(reason as usize) {
+            stall.record(micros);
+        }
     }
 }
 
@@ -100,6 +122,9 @@ pub struct LevelStats {
     pub tables: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// The bytes beyond which the level is compacted into the next; 0 for level 0, whose tables count, and for the
+    /// deepest one, which has no next.
+    pub bytes_target: u64,
     /// Their entries, tombstones included.
     pub entries: u64,
     /// Their tombstones.
@@ -139,6 +164,9 @@ impl<F: Fs, C: Clock> Db<F, C> {
                 stats.tombstones += table.tombstones;
             }
         }
+        for (level, stats) in levels.iter_mut().enumerate().take(LEVELS - 1).skip(1) {
+            stats.bytes_target = self.levelled.level_bytes_max(level);
+        }
         let cache = self.tables.block_stats();
         let json = self.stats_json(&levels, cache).finish();
         Stats {
@@ -157,6 +185,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
                 Json::object()
                     .member("tables", level.tables)
                     .member("bytes", level.bytes)
+                    .member("bytes_target", level.bytes_target)
                     .member("entries", level.entries)
                     .member("tombstones", level.tombstones),
             )
@@ -188,7 +217,9 @@ impl<F: Fs, C: Clock> Db<F, C> {
             .member("pending_bytes", pressure.pending_bytes)
             .member("stalled", pressure.stalled)
             .member("stalls", self.stalls_json())
-            .member("jobs_taken", self.maintenance.jobs_taken())
+            .member("level0_trigger", u64::from(self.options.level0_trigger))
+            .member("level0_stop", u64::from(self.options.level0_stop))
+            .member("jobs", self.jobs_json())
             .member("obsolete_tables", self.unneeded.tables())
             .member("maintenance_failure", failure.as_deref())
     }
@@ -233,9 +264,30 @@ impl<F: Fs, C: Clock> Db<F, C> {
             .member("syncs", self.counters.syncs.get())
     }
 
-    fn stalls_json(&self) -> Json {
+    fn jobs_json(&self) -> Json {
+        let under_way = self.maintenance.jobs().fold(Json::array(), |list, (job, place)| {
+            list.element(
+                Json::object()
+                    .member("id", job.id())
+                    .member("kind", job.kind_name())
+                    .member("reason", job.reason())
+                    .member("level", job.output_level() as u64)
+                    .member("input_bytes", job.input_bytes())
+                    .member("place", place),
+            )
+        });
+        let last_failure = self.maintenance.last_failure.as_ref().map(ToString::to_string);
         Json::object()
-            .member("memtables", self.counters.stall_memtables.to_json())
-            .member("level0", self.counters.stall_level0.to_json())
+            .member("under_way", under_way)
+            .member("done_by_workers", self.counters.jobs_done_by_workers)
+            .member("failed", self.counters.jobs_failed)
+            .member("last_failure", last_failure.as_deref())
+    }
+
+    fn stalls_json(&self) -> Json {
+        StallReason::ALL
+            .iter()
+            .zip(&self.counters.stalls)
+            .fold(Json::object(), |json, ((_, name), stall)| json.member(name, stall.to_json()))
     }
 }

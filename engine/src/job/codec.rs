@@ -1,42 +1,97 @@
 //! Jobs and their results as bytes, for whoever runs them elsewhere.
 //!
 //! ```text
-//! job    = 1: u8 | kind: u8 | work | snapshots: numbers | outputs: numbers | table bytes | block bytes | bloom bits
-//!        | compression: u8
-//! work   = flush:   segments: numbers | after | flushed | log
-//!        | compact: reason: u8 | output level | inputs: tables | levels: varint | tables for each
-//!        | clean up: epoch | names to remove
-//! result = 1: u8 | id | entries dropped | tables | unsynced: 0: u8, or 1: u8 | why: `bytes`
-//! names  = count | each as `bytes`
-//! tables = count | each as `bytes` (docs/format.md, *Manifest*)       numbers = count | each
+//! message = magic: 8 bytes | version: u8 | body | checksum of all before: u64
+//! job     = `eskerjob` message: epoch | kind: u8 | work | snapshots: numbers | outputs: numbers
+//!         | table bytes | block bytes | bloom bits | compression: u8
+//! work    = flush:    segments: count | (number | bytes | digest) each | after | flushed | log
+//!         | compact:  reason: u8 | output level | inputs: tables | levels: varint | tables for each
+//!         | clean up: names to remove
+//! result  = `eskerout` message: id | job's digest: u64 | entries dropped | tables
+//!         | unsynced: 0: u8, or 1: u8 | why: `bytes`
+//! names   = count | each as `bytes`                                   numbers = count | each
+//! tables  = count | each as `bytes` (docs/format.md, *Manifest*)
 //! ```
 //!
-//! The first byte is the encoding's version; numbers are varints. It is no disk format: both sides run the same build,
-//! or the version differs and the job is refused.
+//! Numbers are varints. It is no disk format: both sides run the same build, or the version differs and the message is
+//! refused, whatever else has changed in it.
 
 use super::{Job, JobResult, Work};
-use crate::base::coding::{Decoder, put_bytes, put_varint};
+use crate::base::checksum::message_checksum;
+use crate::base::coding::{Decoder, put_bytes, put_u64, put_varint};
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
 use crate::base::options::Compression;
 use crate::compaction::{Plan, Reason};
 use crate::sstable::TableOptions;
 use crate::version::{LEVELS, TableMeta};
+use crate::wal::Seal;
 use std::sync::Arc;
 
 const VERSION: u8 = 1;
+const JOB: Kind = Kind { magic: *b"eskerjob", name: "job" };
+const RESULT: Kind = Kind { magic: *b"eskerout", name: "outcome of a job" };
+const HEAD_BYTES: usize = 9;
 const FLUSH: u8 = 0;
 const COMPACT: u8 = 1;
 const CLEAN_UP: u8 = 2;
 
+/// What a message is.
+struct Kind {
+    magic: [u8; 8],
+    name: &'static str,
+}
+
+impl Kind {
+    fn begin(&self) -> Vec<u8> {
+        let mut out = self.magic.to_vec();
+        out.push(VERSION);
+        out
+    }
+
+    /// The message's body, if it is one of this kind and version that has come as it was sent.
+    fn open<'a>(&self, bytes: &'a [u8]) -> Result<Decoder<'a>> {
+        let name = self.name;
+        let Some(version) = bytes.strip_prefix(&self.magic).and_then(|rest| rest.first()) else {
+            return Err(Error::invalid(format!("the bytes ({} of them) are no {name}", bytes.len())));
+        };
+        if *version != VERSION {
+            return Err(Error::invalid(format!(
+                "the {name} has version {version} of its encoding, and this build knows version {VERSION}: run jobs \
+                 with the build of Esker that their store is open in"
+            )));
+        }
+        let damaged = |found: &str| Error::invalid(format!("the {name} was damaged on its way: {found}"));
+        let (covered, checksum) =
+            bytes.split_last_chunk::<8>().ok_or_else(|| damaged("it has been cut short"))?;
+        let (expected, found) = (u64::from_le_bytes(*checksum), message_checksum(covered));
+        if expected != found {
+            let message = format!("its checksum is {expected:#018x}, its bytes have {found:#018x}");
+            return Err(damaged(&message));
+        }
+        Ok(Decoder::new(covered.get(HEAD_BYTES..).ok_or_else(|| damaged("it has been cut short"))?))
+    }
+
+    fn malformed(&self) -> Error {
+        Error::invalid(format!("the {} is malformed, though its checksum is right", self.name))
+    }
+}
+
+fn finish(mut out: Vec<u8>) -> Vec<u8> {
+    let checksum = message_checksum(&out);
+    put_u64(&mut out, checksum);
+    out
+}
+
 impl Job {
     /// The job as bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let mut out = JOB.begin();
+        put_varint(&mut out, self.epoch);
         match &self.work {
             Work::Flush { segments, after, flushed, log } => {
                 out.push(FLUSH);
-                put_numbers(&mut out, segments);
+                put_seals(&mut out, segments);
                 for number in [after, flushed, log] {
                     put_varint(&mut out, *number);
                 }
@@ -51,9 +106,8 @@ impl Job {
                     put_tables(&mut out, tables.iter().map(|table| (0, table)));
                 }
             }
-            Work::CleanUp { epoch, remove } => {
+            Work::CleanUp { remove } => {
                 out.push(CLEAN_UP);
-                put_varint(&mut out, *epoch);
                 put_varint(&mut out, remove.len() as u64);
                 for name in remove {
                     put_bytes(&mut out, name.to_string().as_bytes());
@@ -66,56 +120,53 @@ impl Job {
         put_varint(&mut out, u64::from(self.options.block_bytes));
         put_varint(&mut out, u64::from(self.options.bloom_bits));
         out.push(u8::from(self.options.compression == Compression::Lz4));
-        out
+        finish(out)
     }
 
     /// The job in these bytes.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` where they are no job, or one of another version.
+    /// `InvalidArgument` where they are no job, one of another version, or damaged.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let mut decoder = Decoder::new(bytes);
+        let mut decoder = JOB.open(bytes)?;
         let job = decode_job(&mut decoder).filter(|job| decoder.is_empty() && !job.outputs.is_empty());
-        job.ok_or_else(|| Error::invalid("the bytes are no job, or one of another version of Esker"))
+        job.ok_or_else(|| JOB.malformed())
     }
 }
 
 impl JobResult {
     /// The result as bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let mut out = RESULT.begin();
         put_varint(&mut out, self.id);
+        put_u64(&mut out, self.job);
         put_varint(&mut out, self.entries_dropped);
         put_tables(&mut out, self.tables.iter().map(|table| (0, table)));
         out.push(u8::from(self.unsynced.is_some()));
         if let Some(why) = &self.unsynced {
             put_bytes(&mut out, why.as_bytes());
         }
-        out
+        finish(out)
     }
 
     /// The result in these bytes.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` where they are no result, or one of another version.
+    /// `InvalidArgument` where they are no result, one of another version, or damaged.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let mut decoder = Decoder::new(bytes);
+        let mut decoder = RESULT.open(bytes)?;
         let result = decode_result(&mut decoder).filter(|_| decoder.is_empty());
-        result.ok_or_else(|| {
-            Error::invalid("the bytes are no result of a job, or one of another version of Esker")
-        })
+        result.ok_or_else(|| RESULT.malformed())
     }
 }
 
 fn decode_job(decoder: &mut Decoder<'_>) -> Option<Job> {
-    if decoder.u8()? != VERSION {
-        return None;
-    }
+    let epoch = decoder.varint()?;
     let work = match decoder.u8()? {
         FLUSH => Work::Flush {
-            segments: numbers(decoder)?,
+            segments: seals(decoder)?,
             after: decoder.varint()?,
             flushed: decoder.varint()?,
             log: decoder.varint()?,
@@ -134,10 +185,11 @@ fn decode_job(decoder: &mut Decoder<'_>) -> Option<Job> {
             }
             Work::Compact { plan: Plan { reason, inputs, output_level }, deeper }
         }
-        CLEAN_UP => Work::CleanUp { epoch: decoder.varint()?, remove: names(decoder)? },
+        CLEAN_UP => Work::CleanUp { remove: names(decoder)? },
         _ => return None,
     };
     Some(Job {
+        epoch,
         work,
         snapshots: numbers(decoder)?,
         outputs: numbers(decoder)?,
@@ -155,17 +207,14 @@ fn decode_job(decoder: &mut Decoder<'_>) -> Option<Job> {
 }
 
 fn decode_result(decoder: &mut Decoder<'_>) -> Option<JobResult> {
-    if decoder.u8()? != VERSION {
-        return None;
-    }
-    let (id, entries_dropped) = (decoder.varint()?, decoder.varint()?);
+    let (id, job, entries_dropped) = (decoder.varint()?, decoder.u64()?, decoder.varint()?);
     let tables = tables(decoder)?.into_iter().map(|(_, table)| table).collect();
     let unsynced = match decoder.u8()? {
         0 => None,
         1 => Some(String::from_utf8(decoder.bytes()?.to_vec()).ok()?),
         _ => return None,
     };
-    Some(JobResult { id, tables, entries_dropped, unsynced })
+    Some(JobResult { id, job, tables, entries_dropped, unsynced })
 }
 
 /// Names of tables and log segments: nothing else is ever cleaned up.
@@ -191,6 +240,22 @@ fn numbers(decoder: &mut Decoder<'_>) -> Option<Vec<u64>> {
     (0..count).map(|_| decoder.varint()).collect()
 }
 
+fn put_seals(out: &mut Vec<u8>, seals: &[Seal]) {
+    put_varint(out, seals.len() as u64);
+    for seal in seals {
+        for number in [seal.number, seal.bytes, seal.digest] {
+            put_varint(out, number);
+        }
+    }
+}
+
+fn seals(decoder: &mut Decoder<'_>) -> Option<Vec<Seal>> {
+    let count = decoder.varint32()?;
+    let mut seal =
+        || Some(Seal { number: decoder.varint()?, bytes: decoder.varint()?, digest: decoder.varint()? });
+    (0..count).map(|_| seal()).collect()
+}
+
 fn put_tables<'a>(out: &mut Vec<u8>, tables: impl ExactSizeIterator<Item = (usize, &'a Arc<TableMeta>)>) {
     put_varint(out, tables.len() as u64);
     for (level, table) in tables {
@@ -211,6 +276,7 @@ fn tables(decoder: &mut Decoder<'_>) -> Option<Vec<(usize, Arc<TableMeta>)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::error::ErrorKind;
     use crate::base::key::{Kind, internal_key, trailer};
 
     fn table(number: u64) -> Arc<TableMeta> {
@@ -221,15 +287,28 @@ mod tests {
 
     fn jobs() -> Vec<Job> {
         let options = TableOptions { block_bytes: 4096, bloom_bits: 10, compression: Compression::Lz4 };
-        let job =
-            |work| Job { work, snapshots: vec![3, 300], outputs: vec![9, 10], table_bytes: 1 << 25, options };
+        let job = |work| Job {
+            epoch: 2,
+            work,
+            snapshots: vec![3, 300],
+            outputs: vec![9, 10],
+            table_bytes: 1 << 25,
+            options,
+        };
         let inputs = vec![(0, table(7)), (1, table(5))];
         let plan = Plan { reason: Reason::Level0, inputs, output_level: 1 };
+        let seal = |number| Seal { number, bytes: 1000 * number, digest: u64::MAX / number };
         vec![
-            job(Work::Flush { segments: vec![4, 6], after: 100, flushed: 200, log: 8 }),
+            job(Work::Flush { segments: vec![seal(4), seal(6)], after: 100, flushed: 200, log: 8 }),
             job(Work::Compact { plan, deeper: vec![vec![table(1)], vec![table(2), table(3)]] }),
-            job(Work::CleanUp { epoch: 3, remove: vec![FileName::Table(7), FileName::Wal(8)] }),
+            job(Work::CleanUp { remove: vec![FileName::Table(7), FileName::Wal(8)] }),
         ]
+    }
+
+    fn refusal(job: &[u8]) -> String {
+        let error = Job::decode(job).expect_err("no job");
+        assert_eq!(*error.kind(), ErrorKind::InvalidArgument);
+        error.message().to_owned()
     }
 
     #[test]
@@ -238,7 +317,8 @@ mod tests {
             assert_eq!(Job::decode(&job.encode()), Ok(job));
         }
         for unsynced in [None, Some("no".to_owned())] {
-            let result = JobResult { id: 9, tables: vec![table(9)], entries_dropped: 5, unsynced };
+            let result =
+                JobResult { id: 9, job: 1 << 63, tables: vec![table(9)], entries_dropped: 5, unsynced };
             assert_eq!(JobResult::decode(&result.encode()), Ok(result));
         }
     }
@@ -247,37 +327,62 @@ mod tests {
     fn a_clean_up_removes_nothing_but_tables_and_log_segments() {
         let mut job = jobs().remove(2);
         for name in [FileName::Manifest(3), FileName::Lost(3)] {
-            job.work = Work::CleanUp { epoch: 3, remove: vec![name] };
+            job.work = Work::CleanUp { remove: vec![name] };
             assert!(Job::decode(&job.encode()).is_err(), "{name}");
         }
     }
 
     #[test]
-    fn bytes_that_are_no_job_are_refused() {
+    fn bytes_that_are_no_job_are_refused_with_the_reason() {
         for job in jobs() {
             let bytes = job.encode();
             for cut in 0..bytes.len() {
-                assert!(Job::decode(bytes.get(..cut).unwrap_or_default()).is_err(), "cut at {cut}");
+                let why = refusal(bytes.get(..cut).expect("in bounds"));
+                assert!(
+                    why.contains(if cut < HEAD_BYTES { "are no job" } else { "damaged" }),
+                    "{cut}: {why}"
+                );
             }
-            let mut newer = bytes.clone();
-            newer[0] += 1;
-            assert!(Job::decode(&newer).is_err());
+            for at in 0..bytes.len() {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 0x20;
+                let expected = match at {
+                    0..8 => "are no job",
+                    8 => "version 33 of its encoding, and this build knows version 1",
+                    _ => "its checksum is",
+                };
+                let why = refusal(&flipped);
+                assert!(why.contains(expected), "flip at {at}: {why}");
+            }
             assert!(JobResult::decode(&bytes).is_err());
         }
-        assert!(
-            Job::decode(&[1, 0, 0xff, 0xff, 0xff, 0xff, 0x0f]).is_err(),
-            "a count of four thousand million"
-        );
+    }
+
+    #[test]
+    fn a_count_of_four_thousand_million_reserves_nothing() {
+        let mut bytes = JOB.begin();
+        bytes.extend_from_slice(&[2, FLUSH, 0xff, 0xff, 0xff, 0xff, 0x0f]);
+        assert!(refusal(&finish(bytes)).contains("malformed"));
     }
 
     #[test]
     fn a_result_of_another_job_is_refused() {
         let job = jobs().remove(1);
-        let result = |id, tables| JobResult { id, tables, entries_dropped: 0, unsynced: None };
-        let edit = job.edit(&result(9, vec![table(10)])).expect("of this job");
+        let of = |job: &Job, tables| JobResult {
+            id: 9,
+            job: job.digest(),
+            tables,
+            entries_dropped: 0,
+            unsynced: None,
+        };
+        let edit = job.edit(&of(&job, vec![table(10)])).expect("of this job");
         assert_eq!(edit.removed, [(0, 7), (1, 5)]);
-        assert!(job.edit(&result(8, vec![])).is_err());
-        assert!(job.edit(&result(9, vec![table(11)])).is_err());
-        assert!(jobs().remove(2).edit(&result(9, vec![table(9)])).is_err(), "a clean-up makes no table");
+        assert!(job.edit(&JobResult { id: 8, ..of(&job, vec![]) }).is_err(), "another id");
+        assert!(job.edit(&of(&job, vec![table(11)])).is_err(), "a number that was not reserved");
+        let other = Job { epoch: 3, ..job.clone() };
+        assert_eq!(other.id(), job.id());
+        assert!(other.edit(&of(&job, vec![table(10)])).is_err(), "the same id in another epoch");
+        let clean_up = jobs().remove(2);
+        assert!(clean_up.edit(&of(&clean_up, vec![table(9)])).is_err(), "a clean-up makes no table");
     }
 }

@@ -15,18 +15,22 @@ mod runner;
 mod running;
 
 pub use runner::{Runner, Step};
-pub use running::{RunningJob, run};
+pub use running::{RunningJob, check_table, run};
 
+use crate::base::checksum::message_checksum;
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
 use crate::compaction::Plan;
 use crate::sstable::TableOptions;
 use crate::version::{TableMeta, VersionEdit};
+use crate::wal::Seal;
 use std::sync::Arc;
 
 /// What to do, complete in itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
+    /// The epoch of the primary that has made it: with a later one its file numbers may be another's.
+    pub epoch: u64,
     /// What to read, and what becomes of it.
     pub work: Work,
     /// The sequence numbers of snapshots, ascending: what they see is kept.
@@ -45,7 +49,7 @@ pub enum Work {
     /// Write a sealed memtable to a table of level 0.
     Flush {
         /// The log segments that hold what the memtable holds, ascending.
-        segments: Vec<u64>,
+        segments: Vec<Seal>,
         /// The last sequence number before the memtable.
         after: u64,
         /// The last sequence number in the memtable.
@@ -63,8 +67,6 @@ pub enum Work {
     /// Make the manifest durable, and then remove files that it no longer refers to. Both can take long, and a
     /// primary that did it itself would let writers wait.
     CleanUp {
-        /// The manifest's epoch.
-        epoch: u64,
         /// The files to remove.
         remove: Vec<FileName>,
     },
@@ -92,6 +94,8 @@ impl Kinds {
 pub struct JobResult {
     /// The job's id.
     pub id: u64,
+    /// The job's digest.
+    pub job: u64,
     /// The tables that were written, and synced.
     pub tables: Vec<Arc<TableMeta>>,
     /// Entries that nobody can see any more.
@@ -112,11 +116,106 @@ impl Job {
         matches!(self.work, Work::Flush { .. })
     }
 
+    /// What tells the job from all others of all stores, but for those that read the very same content.
+    pub fn digest(&self) -> u64 {
+        message_checksum(&self.encode())
+    }
+
+    /// What the job does, in a word.
+    pub fn kind_name(&self) -> &'static str {
+        match &self.work {
+            Work::Flush { .. } => "flush",
+            Work::Compact { .. } => "compaction",
+            Work::CleanUp { .. } => "clean-up",
+        }
+    }
+
+    /// The names of the files that the job reads, or syncs.
+    pub fn input_names(&self) -> Vec<String> {
+        match &self.work {
+            Work::Flush { segments, .. } => {
+                segments.iter().map(|seal| FileName::Wal(seal.number).to_string()).collect()
+            }
+            Work::Compact { plan, .. } => {
+                plan.inputs.iter().map(|(_, table)| FileName::Table(table.number).to_string()).collect()
+            }
+            Work::CleanUp { .. } => vec![FileName::Manifest(self.epoch).to_string()],
+        }
+    }
+
+    /// The names of the files that the job may make.
+    pub fn output_names(&self) -> Vec<String> {
+        match &self.work {
+            Work::Flush { .. } | Work::Compact { .. } => {
+                self.outputs.iter().map(|&number| FileName::Table(number).to_string()).collect()
+            }
+            Work::CleanUp { .. } => Vec::new(),
+        }
+    }
+
+    /// The names of the files that the job removes, beside those that it has made itself.
+    pub fn removal_names(&self) -> Vec<String> {
+        match &self.work {
+            Work::Flush { .. } | Work::Compact { .. } => Vec::new(),
+            Work::CleanUp { remove } => remove.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The bytes of the tables and log segments that the job reads.
+    pub fn input_bytes(&self) -> u64 {
+        match &self.work {
+            Work::Flush { segments, .. } => segments.iter().map(|seal| seal.bytes).sum(),
+            Work::Compact { plan, .. } => plan.bytes(),
+            Work::CleanUp { .. } => 0,
+        }
+    }
+
+    /// The level that the job writes to.
+    pub fn output_level(&self) -> usize {
+        match &self.work {
+            Work::Flush { .. } | Work::CleanUp { .. } => 0,
+            Work::Compact { plan, .. } => plan.output_level,
+        }
+    }
+
+    /// Why the job is done, in a word: `memtable` for a flush, `edit` for a clean-up, else the compaction's reason.
+    pub fn reason(&self) -> &'static str {
+        match &self.work {
+            Work::Flush { .. } => "memtable",
+            Work::Compact { plan, .. } => plan.reason.name(),
+            Work::CleanUp { .. } => "edit",
+        }
+    }
+
     /// The bytes of the tables that the job reads.
     pub fn bytes(&self) -> u64 {
         match &self.work {
             Work::Flush { .. } | Work::CleanUp { .. } => 0,
             Work::Compact { plan, .. } => plan.bytes(),
+        }
+    }
+
+    /// Checks that a result is one of this job.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` where it is not.
+    pub fn check_result(&self, result: &JobResult) -> Result<()> {
+        let (id, digest) = (self.id(), self.digest());
+        if (result.id, result.job) != (id, digest) {
+            return Err(Error::invalid(format!(
+                "the result is of job {} with digest {:#018x}, and this is job {id} with digest {digest:#018x}: \
+                 nothing was installed",
+                result.id, result.job
+            )));
+        }
+        let makes_tables = !matches!(self.work, Work::CleanUp { .. });
+        match result.tables.iter().find(|table| !(makes_tables && self.outputs.contains(&table.number))) {
+            None => Ok(()),
+            Some(stray) => Err(Error::invalid(format!(
+                "the result has {}, which is not reserved for job {id}: nothing was installed",
+                FileName::Table(stray.number)
+            ))),
         }
     }
 
@@ -126,14 +225,7 @@ impl Job {
     ///
     /// `InvalidArgument` where the result is not one of this job.
     pub fn edit(&self, result: &JobResult) -> Result<VersionEdit> {
-        let makes_tables = !matches!(self.work, Work::CleanUp { .. });
-        let stray =
-            result.tables.iter().find(|table| !(makes_tables && self.outputs.contains(&table.number)));
-        if result.id != self.id() || stray.is_some() {
-            let stray = stray.map(|table| FileName::Table(table.number).to_string()).unwrap_or_default();
-            let (id, found) = (self.id(), result.id);
-            return Err(Error::invalid(format!("the result of job {found} is none of job {id} {stray}")));
-        }
+        self.check_result(result)?;
         let added = |level: usize| result.tables.iter().map(|table| (level, Arc::clone(table))).collect();
         Ok(match &self.work {
             Work::Flush { flushed, log, .. } => {

@@ -190,6 +190,7 @@ impl<F: Fs> Runner<F> {
         self.finish_table()?;
         Ok(JobResult {
             id: self.job.id(),
+            job: self.job.digest(),
             tables: std::mem::take(&mut self.finished),
             entries_dropped: self.retention.dropped(),
             unsynced: None,

@@ -7,20 +7,22 @@ use crate::base::options::RecoveryMode;
 use crate::env::{File, Fs};
 use crate::memtable::Memtable;
 use crate::sstable::TableCache;
-use crate::wal::Replay;
+use crate::version::{Manifest, TableMeta};
+use crate::wal::{Replay, Seal};
 use std::sync::Arc;
 
 /// A job that a worker has begun: call [`RunningJob::step`] until it gives the result, or [`RunningJob::abandon`].
 #[derive(Debug)]
 pub struct RunningJob<F: Fs> {
     fs: Arc<F>,
+    epoch: u64,
     work: Started<F>,
 }
 
 #[derive(Debug)]
 enum Started<F: Fs> {
     Merge(Box<Runner<F>>),
-    CleanUp { id: u64, epoch: u64, remove: Vec<FileName> },
+    CleanUp { id: u64, job: u64, remove: Vec<FileName> },
 }
 
 impl<F: Fs> RunningJob<F> {
@@ -28,40 +30,53 @@ impl<F: Fs> RunningJob<F> {
     ///
     /// # Errors
     ///
-    /// Those of the files, and `Corrupt` where an input is damaged.
+    /// `InvalidArgument` where the files are not those that the job was made for: another store's, or of another epoch;
+    /// `Corrupt` where an input is damaged; and those of the files. Nothing has been made then.
     pub fn start(fs: Arc<F>, job: Job, cache_bytes: u64) -> Result<Self> {
+        let epoch = job.epoch;
+        Manifest::check_newest(&*fs, epoch).map_err(refuse)?;
         let work = match &job.work {
             Work::Flush { segments, after, flushed, .. } => {
-                let memtable = replay(&fs, segments.clone(), *after, *flushed)?;
+                let memtable = replay(&fs, segments, *after, *flushed)?;
                 Started::Merge(Box::new(Runner::flush(Arc::clone(&fs), job, &memtable)))
             }
-            Work::Compact { .. } => {
+            Work::Compact { plan, .. } => {
                 let tables = Arc::new(TableCache::new(Arc::clone(&fs), cache_bytes));
+                for (_, table) in &plan.inputs {
+                    check_there(&*fs, FileName::Table(table.number))?;
+                    check_table(&tables, table).map_err(refuse)?;
+                }
                 Started::Merge(Box::new(Runner::compact(Arc::clone(&fs), job, &tables)?))
             }
-            Work::CleanUp { epoch, remove } => {
-                Started::CleanUp { id: job.id(), epoch: *epoch, remove: remove.clone() }
+            Work::CleanUp { remove } => {
+                let remove = remove.clone();
+                Started::CleanUp { id: job.id(), job: job.digest(), remove }
             }
         };
-        Ok(Self { fs, work })
+        Ok(Self { fs, epoch, work })
     }
 
     /// Works for about `budget` bytes of entries. The result comes when the tables and their names are durable.
     ///
     /// # Errors
     ///
-    /// Those of the files. The job must then be given up.
+    /// Those of the files, and `InvalidArgument` where another primary has opened the store meanwhile. The job must then
+    /// be given up.
     pub fn step(&mut self, budget: u64) -> Result<Step> {
         match &mut self.work {
             Started::Merge(runner) => {
                 let mut step = runner.step(budget)?;
                 if let Some(result) = &mut step.result {
+                    Manifest::check_newest(&*self.fs, self.epoch).map_err(refuse)?;
                     result.unsynced = self.fs.sync_dir().err().map(|error| error.to_string());
                 }
                 Ok(step)
             }
-            Started::CleanUp { id, epoch, remove } => {
-                Ok(Step { bytes: 0, result: Some(clean_up(&*self.fs, *id, *epoch, remove)?) })
+            Started::CleanUp { id, job, remove } => {
+                let unsynced = clean_up(&*self.fs, self.epoch, remove)?;
+                let result =
+                    JobResult { id: *id, job: *job, tables: Vec::new(), entries_dropped: 0, unsynced };
+                Ok(Step { bytes: 0, result: Some(result) })
             }
         }
     }
@@ -78,7 +93,7 @@ impl<F: Fs> RunningJob<F> {
 ///
 /// # Errors
 ///
-/// Those of the files, and `Corrupt` where an input is damaged. What was written is removed.
+/// As those. What was written is removed.
 pub fn run<F: Fs>(fs: Arc<F>, job: Job, cache_bytes: u64) -> Result<JobResult> {
     let mut running = RunningJob::start(fs, job, cache_bytes)?;
     match running.step(u64::MAX) {
@@ -91,8 +106,9 @@ pub fn run<F: Fs>(fs: Arc<F>, job: Job, cache_bytes: u64) -> Result<JobResult> {
     }
 }
 
-/// Makes the manifest durable, which another handle has written, and only then removes what it no longer needs.
-fn clean_up<F: Fs>(fs: &F, id: u64, epoch: u64, remove: &[FileName]) -> Result<JobResult> {
+/// Makes the manifest durable, which another handle has written, and only then removes what it no longer needs. Returns
+/// why it could not be made durable, if so.
+fn clean_up<F: Fs>(fs: &F, epoch: u64, remove: &[FileName]) -> Result<Option<String>> {
     let mut manifest = fs.open(&FileName::Manifest(epoch).to_string())?;
     let unsynced = manifest.sync().err().map(|error| error.to_string());
     if unsynced.is_none() {
@@ -103,11 +119,56 @@ fn clean_up<F: Fs>(fs: &F, id: u64, epoch: u64, remove: &[FileName]) -> Result<J
             }
         }
     }
-    Ok(JobResult { id, tables: Vec::new(), entries_dropped: 0, unsynced })
+    Ok(unsynced)
+}
+
+fn refuse(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::InvalidArgument => error.context("the job is refused"),
+        _ => error,
+    }
+}
+
+fn check_there<F: Fs>(fs: &F, file: FileName) -> Result<()> {
+    if fs.exists(&file.to_string())? {
+        return Ok(());
+    }
+    Err(refuse(Error::invalid(format!(
+        "it reads {file}, which is not there: is this the directory of its store?"
+    ))))
+}
+
+/// Checks that the file of a table is the one that `expected` describes, by its length and what it says of itself.
+///
+/// # Errors
+///
+/// `InvalidArgument` where it is another one, `Corrupt` where it is missing or damaged, and those of the file.
+pub fn check_table<F: Fs>(tables: &TableCache<F>, expected: &TableMeta) -> Result<()> {
+    let table = tables.table(expected.number)?;
+    let found = TableMeta::new(expected.number, table.size(), table.properties().clone());
+    if found == *expected {
+        return Ok(());
+    }
+    tables.forget(expected.number);
+    Err(Error::invalid(format!(
+        "{} has {} bytes, {} entries and digest {:#018x}, where {} bytes, {} entries and digest {:#018x} are \
+         expected: it is another table of that name",
+        FileName::Table(expected.number),
+        found.size,
+        found.entries,
+        found.digest,
+        expected.size,
+        expected.entries,
+        expected.digest
+    )))
 }
 
 /// The memtable that these sealed segments hold. They must be whole: nobody recovers them here.
-fn replay<F: Fs>(fs: &Arc<F>, segments: Vec<u64>, after: u64, flushed: u64) -> Result<Arc<Memtable>> {
+fn replay<F: Fs>(fs: &Arc<F>, seals: &[Seal], after: u64, flushed: u64) -> Result<Arc<Memtable>> {
+    let segments: Vec<u64> = seals.iter().map(|seal| seal.number).collect();
+    for &segment in &segments {
+        check_there(&**fs, FileName::Wal(segment))?;
+    }
     let first = segments.first().copied().unwrap_or(0);
     let memtable = Arc::new(Memtable::new());
     let mut replay = Replay::new(Arc::clone(fs), segments, after, RecoveryMode::Absolute);
@@ -116,6 +177,17 @@ fn replay<F: Fs>(fs: &Arc<F>, segments: Vec<u64>, after: u64, flushed: u64) -> R
         let (header, batch) = replay.record();
         memtable.apply(header.sequence, batch);
         last = header.last();
+    }
+    if let Some((expected, found)) = seals.iter().zip(replay.seals()).find(|(seal, found)| seal != found) {
+        return Err(refuse(Error::invalid(format!(
+            "{} has {} bytes and digest {:#018x}, where {} bytes and digest {:#018x} are expected: it is another \
+             segment of that name",
+            FileName::Wal(expected.number),
+            found.bytes,
+            found.digest,
+            expected.bytes,
+            expected.digest
+        ))));
     }
     if last != flushed {
         let message =

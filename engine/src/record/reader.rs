@@ -1,7 +1,7 @@
 //! Reads the records of a log file, and says where it is damaged.
 
 use super::{BLOCK_BYTES, HEADER_BYTES, Part};
-use crate::base::checksum::record_checksum;
+use crate::base::checksum::{chain, record_checksum};
 use crate::base::coding::Decoder;
 use crate::base::error::Result;
 use crate::env::File;
@@ -41,6 +41,7 @@ pub struct RecordReader<F> {
     /// The next fragment's place in the block.
     at: usize,
     payload: Vec<u8>,
+    digest: u64,
 }
 
 /// A place between two records of a file.
@@ -52,7 +53,7 @@ pub struct Mark {
 
 /// What stands at a place in a block.
 enum Fragment {
-    Sound { part: Part, start: usize, end: usize },
+    Sound { part: Part, checksum: u32, start: usize, end: usize },
     Padding,
     End,
     Damaged { reason: String, next: Option<usize> },
@@ -61,12 +62,17 @@ enum Fragment {
 impl<F: File> RecordReader<F> {
     /// A reader at the start of `file`, which has this number in its name.
     pub fn new(file: F, number: u64) -> Self {
-        Self { file, number, block: Vec::new(), block_start: 0, at: 0, payload: Vec::new() }
+        Self { file, number, block: Vec::new(), block_start: 0, at: 0, payload: Vec::new(), digest: 0 }
     }
 
     /// The payload of the last record.
     pub fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// The digest of all fragments of records so far, where nothing was read twice.
+    pub fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// The next record, damage, or the end.
@@ -96,7 +102,7 @@ impl<F: File> RecordReader<F> {
                     self.at = next.unwrap_or(self.block.len());
                     return Ok(self.damage(record.unwrap_or(here), reason));
                 }
-                Fragment::Sound { part, start, end } => match (part, record) {
+                Fragment::Sound { part, checksum, start, end } => match (part, record) {
                     // A record begins where another has not ended: the first one's end is missing. The second
                     // is found by the next call.
                     (Part::Whole | Part::First, Some(offset)) => {
@@ -107,11 +113,11 @@ impl<F: File> RecordReader<F> {
                         return Ok(self.damage(here, "a fragment has no first fragment before it".into()));
                     }
                     (Part::Whole | Part::Last, _) => {
-                        self.take(start, end);
+                        self.take(checksum, start, end);
                         return Ok(Item::Record { offset: record.unwrap_or(here) });
                     }
                     (Part::First | Part::Middle, _) => {
-                        self.take(start, end);
+                        self.take(checksum, start, end);
                         record = record.or(Some(here));
                     }
                 },
@@ -141,7 +147,8 @@ impl<F: File> RecordReader<F> {
         Item::Damage { offset, end: self.position(), reason }
     }
 
-    fn take(&mut self, start: usize, end: usize) {
+    fn take(&mut self, checksum: u32, start: usize, end: usize) {
+        self.digest = chain(self.digest, u64::from(checksum));
         self.payload.extend_from_slice(self.block.get(start..end).unwrap_or_default());
         self.at = end;
     }
@@ -196,7 +203,9 @@ impl<F: File> RecordReader<F> {
         };
         let found = record_checksum(self.number, kind, payload);
         match Part::from_byte(kind) {
-            Some(part) if found == expected => Fragment::Sound { part, start, end: start + length },
+            Some(part) if found == expected => {
+                Fragment::Sound { part, checksum: found, start, end: start + length }
+            }
             _ => Fragment::Damaged {
                 reason: format!(
                     "a fragment's checksum is {expected:#010x} where its bytes have {found:#010x}"

@@ -1,7 +1,7 @@
 //! Frames records into the bytes of a log file.
 
 use super::{BLOCK_BYTES, HEADER_BYTES, Part};
-use crate::base::checksum::record_checksum;
+use crate::base::checksum::{chain, record_checksum};
 
 /// Frames records for one file, front to back. It only makes bytes; whoever owns the file appends them.
 #[derive(Debug)]
@@ -9,12 +9,18 @@ pub struct Framer {
     file: u64,
     /// How much of the current block is used.
     used: usize,
+    digest: u64,
 }
 
 impl Framer {
     /// A framer for an empty file with this number.
     pub fn new(file: u64) -> Self {
-        Self { file, used: 0 }
+        Self { file, used: 0, digest: 0 }
+    }
+
+    /// The digest of all fragments so far: what [`RecordReader::digest`](super::RecordReader::digest) finds.
+    pub fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// Appends the frames of a record to `out`.
@@ -40,7 +46,9 @@ impl Framer {
     fn put_fragment(&mut self, part: Part, payload: &[u8], out: &mut Vec<u8>) {
         let length = u16::try_from(payload.len()).expect("a fragment is shorter than a block");
         let kind = part as u8;
-        out.extend_from_slice(&record_checksum(self.file, kind, payload).to_le_bytes());
+        let checksum = record_checksum(self.file, kind, payload);
+        self.digest = chain(self.digest, u64::from(checksum));
+        out.extend_from_slice(&checksum.to_le_bytes());
         out.extend_from_slice(&length.to_le_bytes());
         out.push(kind);
         out.extend_from_slice(payload);

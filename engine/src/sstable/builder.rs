@@ -3,7 +3,7 @@
 use super::block::BlockBuilder;
 use super::filter;
 use super::format::{Codec, Footer, Handle, Properties, RESTART_INTERVAL, TRAILER_BYTES};
-use crate::base::checksum::{block_checksum, key_hash};
+use crate::base::checksum::{block_checksum, chain, key_hash};
 use crate::base::coding::put_varint;
 use crate::base::error::Result;
 use crate::base::key::{Kind, kind_of, separator, sequence_of, split};
@@ -60,6 +60,8 @@ pub struct TableBuilder<F> {
     properties: Properties,
     compressor: Option<CompressTable>,
     compressed: Vec<u8>,
+    /// The checksum of the block that was put last.
+    last_checksum: u64,
 }
 
 impl<F: File> TableBuilder<F> {
@@ -81,6 +83,7 @@ impl<F: File> TableBuilder<F> {
             properties: Properties { sequence_min: u64::MAX, ..Properties::default() },
             compressor: (options.compression == Compression::Lz4).then(CompressTable::default),
             compressed: Vec::new(),
+            last_checksum: 0,
         }
     }
 
@@ -165,6 +168,7 @@ impl<F: File> TableBuilder<F> {
             false => self.put_block(bytes),
         });
         self.block = block;
+        self.properties.digest = chain(self.properties.digest, self.last_checksum);
         self.properties.largest.clone_from(&last);
         self.properties.blocks += 1;
         self.properties.tombstone_blocks += u64::from(self.block_tombstones * 2 >= self.block_entries);
@@ -208,6 +212,7 @@ impl<F: File> TableBuilder<F> {
         self.unwritten.push(codec as u8);
         let checksum = block_checksum(handle.offset, &self.unwritten[start..]);
         self.unwritten.extend_from_slice(&checksum.to_le_bytes());
+        self.last_checksum = checksum;
         self.offset += (payload.len() + TRAILER_BYTES) as u64;
         handle
     }

@@ -79,6 +79,8 @@ pub struct Properties {
     pub blocks: u64,
     /// The number of data blocks of which at least half of the entries are tombstones.
     pub tombstone_blocks: u64,
+    /// The digest of the data blocks' checksums: what tells the table from all others that ever had its number.
+    pub digest: u64,
     /// The least internal key.
     pub smallest: Vec<u8>,
     /// The greatest internal key.
@@ -98,6 +100,7 @@ impl Properties {
             (14, self.blocks),
             (16, self.tombstone_blocks),
             (18, self.keys),
+            (20, self.digest),
         ];
         for (tag, value) in numbers {
             put_varint(&mut out, tag);
@@ -135,6 +138,7 @@ impl Properties {
                 14 => found.blocks = value,
                 16 => found.tombstone_blocks = value,
                 18 => found.keys = value,
+                20 => found.digest = value,
                 _ => {}
             }
         }
@@ -224,6 +228,7 @@ mod tests {
             value_bytes: 11,
             blocks: 12,
             tombstone_blocks: 13,
+            digest: u64::MAX,
             smallest: internal_key(b"a", trailer(1, Kind::Put)),
             largest: internal_key(b"b", trailer(2, Kind::Delete)),
         };

@@ -200,6 +200,7 @@ mod tests {
             tombstone_blocks: 0,
             sequence_min: number * 10,
             sequence_max: number * 10 + 9,
+            digest: u64::MAX - number,
             smallest: internal_key(first.as_bytes(), trailer(number * 10, Kind::Put)),
             largest: internal_key(last.as_bytes(), trailer(number * 10 + 1, Kind::Delete)),
         })

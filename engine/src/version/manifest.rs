@@ -81,6 +81,33 @@ impl<F: Fs> Manifest<F> {
         )))
     }
 
+    /// Checks that `epoch` is the newest in `fs`, for whoever is no primary: a worker, before it makes files.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` where it is not, and those of the file system.
+    pub fn check_newest(fs: &F, epoch: u64) -> Result<()> {
+        let is_there = |epoch| fs.exists(&FileName::Manifest(epoch).to_string());
+        if is_there(epoch)? && !is_there(epoch + 1)? {
+            return Ok(());
+        }
+        let newest = fs.list()?.into_iter().filter_map(|name| match FileName::parse(&name) {
+            Some(FileName::Manifest(epoch)) => Some(epoch),
+            _ => None,
+        });
+        Err(Error::invalid(match newest.max() {
+            None => "the directory holds no store".into(),
+            Some(newest) if newest > epoch => format!(
+                "it is from epoch {epoch} of its store, and the directory's store is at epoch {newest}: another \
+                 primary has opened it since"
+            ),
+            Some(newest) => format!(
+                "it is from epoch {epoch} of its store, and the directory's store is at epoch {newest} only: it is \
+                 another one"
+            ),
+        }))
+    }
+
     /// Appends an edit, after [`Manifest::sync`] of the one before. Files that it adds must be durable already, names
     /// included; files that it makes obsolete may be removed only after it is durable. A new primary that claims its
     /// epoch after this has returned reads the edit; one that has claimed it before may not.

@@ -33,6 +33,8 @@ pub struct TableMeta {
     pub sequence_min: u64,
     /// The greatest sequence number.
     pub sequence_max: u64,
+    /// The digest of its data blocks' checksums.
+    pub digest: u64,
     /// The least internal key.
     pub smallest: Vec<u8>,
     /// The greatest internal key.
@@ -52,6 +54,7 @@ impl TableMeta {
             tombstone_blocks: properties.tombstone_blocks,
             sequence_min: properties.sequence_min,
             sequence_max: properties.sequence_max,
+            digest: properties.digest,
             smallest: properties.smallest,
             largest: properties.largest,
         }
@@ -71,6 +74,7 @@ impl TableMeta {
             self.tombstone_blocks,
             self.sequence_min,
             self.sequence_max,
+            self.digest,
         ];
         for number in numbers {
             put_varint(&mut out, number);
@@ -94,6 +98,7 @@ impl TableMeta {
             tombstone_blocks: decoder.varint()?,
             sequence_min: decoder.varint()?,
             sequence_max: decoder.varint()?,
+            digest: decoder.varint()?,
             smallest: decoder.bytes()?.to_vec(),
             largest: decoder.bytes()?.to_vec(),
         };

@@ -18,6 +18,17 @@ use crate::base::batch::Batch;
 use crate::base::coding::{Decoder, put_u64, put_varint};
 use crate::base::key::SEQUENCE_MAX;
 
+/// What tells a sealed segment from all others that ever had its number, in any store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seal {
+    /// The number in its name.
+    pub number: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// The digest of its fragments' checksums.
+    pub digest: u64,
+}
+
 /// What stands at the start of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {

@@ -13,7 +13,7 @@
 //! absolute             refuses        refuses
 //! ```
 
-use super::{Header, decode};
+use super::{Header, Seal, decode};
 use crate::base::batch::Batch;
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
@@ -45,6 +45,7 @@ pub struct Replay<F: Fs> {
     /// The same of the records read so far.
     durable_seen: u64,
     done: bool,
+    seals: Vec<Seal>,
     report: ReplayReport,
 }
 
@@ -154,6 +155,7 @@ impl<F: Fs> Replay<F> {
             durable_max: None,
             durable_seen: 0,
             done: false,
+            seals: Vec::new(),
             report: ReplayReport::default(),
         }
     }
@@ -199,6 +201,11 @@ impl<F: Fs> Replay<F> {
     /// The current record: its header and its batch. REQUIRES: `advance` returned true.
     pub fn record(&self) -> (Header, &Batch) {
         (self.header, &self.batch)
+    }
+
+    /// The segments that have been read to their ends, as they were found.
+    pub fn seals(&self) -> &[Seal] {
+        &self.seals
     }
 
     /// What has been read, skipped and left so far.
@@ -328,6 +335,9 @@ impl<F: Fs> Replay<F> {
 
     fn end_segment(&mut self, length: u64) -> Result<()> {
         self.report.bytes += length;
+        if let (Some(&number), Some(reader)) = (self.segments.get(self.at), &self.reader) {
+            self.seals.push(Seal { number, bytes: length, digest: reader.digest() });
+        }
         self.ended = self.segments.get(self.at).map(|&number| (FileName::Wal(number).to_string(), length));
         self.reader = None;
         self.at += 1;

@@ -1,6 +1,6 @@
 //! Appends batches to the log's newest segment.
 
-use super::Header;
+use super::{Header, Seal};
 use crate::base::error::Result;
 use crate::base::file_name::FileName;
 use crate::env::{File, Fs};
@@ -21,6 +21,8 @@ pub struct Writer<F: Fs> {
     pending: Vec<u8>,
     pending_since: u64,
     record: Vec<u8>,
+    /// The segments that this writer has sealed and that are not forgotten, oldest first.
+    sealed: Vec<Seal>,
     // What a sync must cover.
     /// Sealed segments that have not been synced, oldest first, by their numbers.
     unsynced: Vec<(u64, F::File)>,
@@ -45,6 +47,7 @@ impl<F: Fs> Writer<F> {
             pending: Vec::new(),
             pending_since: 0,
             record: Vec::new(),
+            sealed: Vec::new(),
             unsynced: Vec::new(),
             dirty: false,
             names_dirty: true,
@@ -136,6 +139,7 @@ impl<F: Fs> Writer<F> {
         if self.dirty {
             self.unsynced.push((self.number, sealed));
         }
+        self.sealed.push(Seal { number: self.number, bytes: self.length, digest: self.framer.digest() });
         self.number = number;
         self.framer = Framer::new(number);
         self.length = 0;
@@ -144,8 +148,14 @@ impl<F: Fs> Writer<F> {
         Ok(())
     }
 
+    /// The sealed segments from `from` to `before` (exclusive) that this writer has written, oldest first.
+    pub fn seals(&self, from: u64, before: u64) -> Vec<Seal> {
+        self.sealed.iter().copied().filter(|seal| (from..before).contains(&seal.number)).collect()
+    }
+
     /// Forgets sealed segments below `number`, whose data is durable in tables: a sync need not cover them.
     pub fn forget_below(&mut self, number: u64) {
         self.unsynced.retain(|&(segment, _)| segment >= number);
+        self.sealed.retain(|seal| seal.number >= number);
     }
 }

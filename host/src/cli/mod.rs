@@ -32,6 +32,7 @@ mod put;
 mod range;
 mod recovery;
 mod rows;
+mod run_job;
 mod scan;
 mod stats;
 mod store;
@@ -75,6 +76,7 @@ enum Command {
     Compact(compact::Args),
     Verify(verify::Args),
     Bench(bench::Args),
+    RunJob(run_job::Args),
     Completions(completions::Args),
 }
 
@@ -92,6 +94,7 @@ impl Command {
             Self::Compact(args) => compact::run(store, args),
             Self::Verify(args) => verify::run(store, args),
             Self::Bench(args) => bench::run(store, args),
+            Self::RunJob(args) => run_job::run(store, args),
             Self::Completions(args) => completions::run(args),
         }
     }

@@ -1,9 +1,10 @@
 //! The store that a command works on: which directory, which component, opened how.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::ValueEnum;
-use esker_host::{Durability, KvStore, Options, RecoveryMode, Runtime};
+use esker_host::{Durability, KvStore, Options, RecoveryMode, Runtime, Sandbox, WorkerCommand, WorkerPlace};
 
 use super::failure::{Failure, Outcome};
 use super::number::parse_bytes;
@@ -30,6 +31,15 @@ pub struct StoreArgs {
     /// So many workers run flushes and compactions in instances of their own; without any, writes do that work
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=64), default_value_t = 0, global = true, help_heading = STORE)]
     workers: u32,
+
+    /// The workers are processes of this shell command, started for each job, as `esker run-job` is; one worker unless
+    /// --workers says otherwise
+    #[arg(long, value_name = "COMMAND", global = true, help_heading = STORE)]
+    worker_command: Option<String>,
+
+    /// A worker command that takes longer than this for a job is killed, and the job is begun again
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 600, global = true, help_heading = STORE)]
+    worker_timeout: u64,
 
     /// What to do about a damaged write-ahead log when the store is opened
     #[arg(long, value_name = "MODE", value_enum, default_value_t, global = true, help_heading = STORE)]
@@ -73,6 +83,23 @@ impl StoreArgs {
         &self.dir
     }
 
+    /// What an instance on a store's directory is given.
+    pub fn sandbox(&self, dir: &Path) -> Sandbox {
+        Sandbox::for_store(dir, &Options { memory_bytes: self.memory, ..Options::default() })
+    }
+
+    fn worker_options(&self) -> Options {
+        let Some(line) = &self.worker_command else {
+            return Options { workers: Some(self.workers), ..Options::default() };
+        };
+        let command = WorkerCommand::shell(line).timeout(Duration::from_secs(self.worker_timeout));
+        Options {
+            workers: Some(self.workers.max(1)),
+            worker_place: WorkerPlace::Command(command),
+            ..Options::default()
+        }
+    }
+
     /// The component, compiled.
     pub fn runtime(&self) -> Outcome<Runtime> {
         Ok(match &self.component {
@@ -89,8 +116,7 @@ impl StoreArgs {
             create_if_missing: Some(expect == Expect::StoreOrNothing),
             recovery: Some(self.recovery.into()),
             memory_bytes: self.memory,
-            workers: Some(self.workers),
-            ..Options::default()
+            ..self.worker_options()
         };
         let store = KvStore::open(runtime, dir, options)?;
         recovery::warn_of_losses(&store.recovery_report()?)?;
