@@ -2,7 +2,7 @@
 //!
 //! The engine knows no thread, no clock, no randomness and no path: it is driven through [`Db`] by whoever
 //! owns it, reaches its files through [`env::Fs`] and the time through [`env::Clock`]. The same calls over
-//! the same files give the same bytes on every platform.
+//! the same files give the same bytes on every platform. (LZ4 alone finds other repetitions where words have other sizes.)
 //!
 //! The modules have ranks, and a module uses only modules of lower rank:
 //!

@@ -12,7 +12,7 @@ mod writes;
 use std::rc::Rc;
 
 use esker_engine::env::ManualClock;
-use esker_engine::{Error, ErrorKind, KeyRange, Options, RecoveryMode, Result, ScanOptions};
+use esker_engine::{Compression, Error, ErrorKind, KeyRange, Options, RecoveryMode, Result, ScanOptions};
 
 use crate::history::Step;
 use crate::journal::{End, Journal, State, assert_same};
@@ -36,6 +36,8 @@ pub struct Driver<P: Platform> {
     journal: Journal,
     platform: P,
     options: Options,
+    /// Overrides the options that chance draws.
+    compression: Option<Compression>,
     /// `None` after a failed attempt to open.
     store: Option<P::Store>,
     cursors: Vec<OpenCursor<CursorOf<P>>>,
@@ -59,6 +61,7 @@ impl<P: Platform> Driver<P> {
             journal: Journal::default(),
             platform,
             options,
+            compression: None,
             store: None,
             cursors: Vec::new(),
             snapshots: Vec::new(),
@@ -68,6 +71,18 @@ impl<P: Platform> Driver<P> {
             steps: 0,
             workers_died: 0,
         }
+    }
+
+    /// Compresses blocks in this way, whatever chance draws.
+    pub fn compress(&mut self, compression: Compression) {
+        self.compression = Some(compression);
+        self.options.compression = compression;
+    }
+
+    /// Random options that this driver may use.
+    pub fn draw_options(&self, rng: &mut Rng) -> Options {
+        let drawn = options::random(rng);
+        Options { compression: self.compression.unwrap_or(drawn.compression), ..drawn }
     }
 
     /// The open store.
@@ -154,6 +169,13 @@ impl<P: Platform> Driver<P> {
         Ok(())
     }
 
+    /// What the store tells of itself that no history looks at, and that must not depend on where it runs.
+    pub fn describe(&mut self) -> Result<String> {
+        let store = self.store();
+        let (pressure, verification) = (store.pressure()?, store.verify()?);
+        Ok(format!("{pressure:?} {verification:?} {}", store.recovery_report()?))
+    }
+
     fn dispatch(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::One(op, durability) => self.one(op, *durability),
@@ -220,7 +242,7 @@ impl<P: Platform> Driver<P> {
             }
             Step::Reopen(seed) => self.reopen(*seed),
             Step::Kill(seed) => {
-                let options = options::random(&mut Rng::new(*seed));
+                let options = self.draw_options(&mut Rng::new(*seed));
                 self.restart(self.platform.clone(), options, End::Kill)?;
                 self.check_all()
             }
@@ -234,7 +256,7 @@ impl<P: Platform> Driver<P> {
         assert_eq!(refused.kind(), &ErrorKind::Reopen, "{refused}");
 
         let mut rng = Rng::new(seed);
-        let mut options = options::random(&mut rng);
+        let mut options = self.draw_options(&mut rng);
         if rng.percent(25) {
             options.recovery = RecoveryMode::Absolute;
         }

@@ -19,5 +19,7 @@ pub mod program;
 #[cfg(all(doctest, feature = "component"))]
 mod readme;
 pub mod seed;
+#[cfg(feature = "component")]
+pub mod sim;
 pub mod temp_dir;
 pub mod trace;
