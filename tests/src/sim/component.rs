@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use esker_engine::env::ManualClock;
 use esker_engine::{
-    Batch, Durability, KeyRange, Kinds, Options, Pressure, Progress, Result, ScanOptions, Verification,
+    Batch, Durability, Job, KeyRange, Kinds, Options, Pressure, Progress, Result, ScanOptions, Verification,
 };
 use wasmtime::component::ResourceAny;
 
@@ -237,7 +237,9 @@ impl Store for ComponentStore {
 
     fn take_job(&mut self, kinds: Kinds) -> Result<Option<Vec<u8>>> {
         let kinds = convert::kinds(kinds);
-        self.instance.call(|live| live.maintenance.call_take_job(&mut live.wasm, self.store, kinds))
+        let job =
+            self.instance.call(|live| live.maintenance.call_take_job(&mut live.wasm, self.store, kinds))?;
+        Ok(job.map(|job| job.bytes))
     }
 
     fn finish_job(&mut self, result: &[u8]) -> Result<()> {
@@ -245,7 +247,8 @@ impl Store for ComponentStore {
     }
 
     fn abandon_job(&mut self, job: &[u8], reason: Option<&str>) -> Result<()> {
-        self.instance.call(|live| live.maintenance.call_abandon_job(&mut live.wasm, self.store, job, reason))
+        let id = Job::decode(job)?.id();
+        self.instance.call(|live| live.maintenance.call_abandon_job(&mut live.wasm, self.store, id, reason))
     }
 
     fn verify(&mut self) -> Result<Verification> {
