@@ -56,6 +56,14 @@ pub fn options(from: wit::Options) -> engine::Options {
         level0_stop: from.level0_stop.unwrap_or(default.level0_stop),
         level1_bytes: from.level1_bytes,
         tombstone_percent: from.tombstone_percent.unwrap_or(default.tombstone_percent),
+        strategy: from.strategy.map_or(default.strategy, strategy),
+    }
+}
+
+fn strategy(from: wit::Strategy) -> engine::Strategy {
+    match from {
+        wit::Strategy::Levelled => engine::Strategy::Levelled,
+        wit::Strategy::SizeTiered => engine::Strategy::SizeTiered,
     }
 }
 

@@ -33,7 +33,7 @@ pub mod wal;
 
 pub use base::batch::Batch;
 pub use base::error::{Corruption, Error, ErrorKind, Result};
-pub use base::options::{Compression, Durability, Options, RecoveryMode};
+pub use base::options::{Compression, Durability, Options, RecoveryMode, Strategy};
 pub use base::range::{KeyRange, ScanOptions};
 pub use db::{
     Cursor, Db, Pressure, Progress, ReadView, Reader, RecoveryReport, Snapshot, Stats, Verification,

@@ -6,7 +6,7 @@ use crate::error::{Corruption, Error};
 use crate::job::{Job, JobKind};
 use crate::options::{
     Compression, Durability, JobKinds, KeyRange, Options, Pressure, Progress, RecoveryMode, ScanOptions,
-    Verification,
+    Strategy, Verification,
 };
 
 impl From<wit::Error> for Error {
@@ -47,6 +47,7 @@ pub(crate) fn options(from: &Options) -> wit::Options {
         level0_stop: from.level0_stop,
         level1_bytes: from.level1_bytes,
         tombstone_percent: from.tombstone_percent,
+        strategy: from.strategy.map(strategy),
     }
 }
 
@@ -58,6 +59,13 @@ pub(crate) fn job_kinds(from: JobKinds) -> wit_maintenance::JobKinds {
     ];
     let wanted = all.into_iter().filter(|(wanted, _)| *wanted);
     wanted.fold(wit_maintenance::JobKinds::empty(), |kinds, (_, kind)| kinds | kind)
+}
+
+fn strategy(from: Strategy) -> wit::Strategy {
+    match from {
+        Strategy::Levelled => wit::Strategy::Levelled,
+        Strategy::SizeTiered => wit::Strategy::SizeTiered,
+    }
 }
 
 fn recovery_mode(from: RecoveryMode) -> wit::RecoveryMode {

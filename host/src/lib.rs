@@ -81,7 +81,7 @@ pub use job::{Job, JobKind};
 pub use kv_store::KvStore;
 pub use options::{
     Compression, Durability, JobKinds, KeyRange, Options, Pressure, Progress, RecoveryMode, ScanOptions,
-    Verification, WorkerPlace,
+    Strategy, Verification, WorkerPlace,
 };
 pub use reader::Reader;
 pub use runtime::{Runtime, component_embedded};

@@ -37,15 +37,18 @@ pub struct Options {
     pub compression: Option<Compression>,
     /// The size at which a compaction cuts its tables. Default 32 MiB.
     pub table_bytes: Option<u64>,
-    /// Level 0 is compacted at this many tables. Default 4.
+    /// Level 0 is compacted at this many tables; size-tiered, runs are merged at this many. Default 4.
     pub level0_trigger: Option<u32>,
     /// Writes wait for compaction at this many tables in level 0. Default 20.
     pub level0_stop: Option<u32>,
-    /// The size of level 1 in bytes; each deeper level is ten times as large. Default four memtables.
+    /// The least size in bytes at which a level below 0 is full; the deepest level takes what there is, each one above
+    /// it a tenth. Default four memtables.
     pub level1_bytes: Option<u64>,
     /// A table of which this share of entries are tombstones, in percent, is compacted. Default 30; 0 switches it
     /// off.
     pub tombstone_percent: Option<u32>,
+    /// How tables are chosen for compaction; may change from one open to the next. Default [`Strategy::Levelled`].
+    pub strategy: Option<Strategy>,
 
     /// The host's own: the most memory that the sandbox may take, in bytes; a store that asks for more traps.
     /// Default `memory_bytes` and 1,280 MiB, which only a store of values of many megabytes comes near: with
@@ -86,6 +89,16 @@ pub enum RecoveryMode {
     TolerateTornTail,
     /// Refuse to open on any damage at all.
     Absolute,
+}
+
+/// How tables are chosen for compaction. Any store can be opened with either: the files are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// Sorted levels, each ten times as large as the one above: fewest places to read, least space, more writing.
+    Levelled,
+    /// Runs of similar size are merged with each other: least writing, more places to read, up to three times the
+    /// space, and for a while twice that while the whole store is merged.
+    SizeTiered,
 }
 
 /// How data blocks are compressed when they are written. Blocks of either kind are always readable.

@@ -1,6 +1,6 @@
 //! Random options: whatever they are, the answers must be the same.
 
-use esker_engine::{Compression, Options, RecoveryMode};
+use esker_engine::{Compression, Options, RecoveryMode, Strategy};
 
 use crate::seed::Rng;
 
@@ -31,6 +31,7 @@ pub fn random(rng: &mut Rng) -> Options {
         level0_stop: level0_trigger + rng.pick(&[1, 2, 16]),
         level1_bytes: rng.pick(&[Some(1_024), Some(8_000), Some(100_000), None]),
         tombstone_percent: rng.pick(&[0, 1, 30, 100]),
+        strategy: rng.pick(&[Strategy::Levelled, Strategy::SizeTiered]),
         ..Options::default()
     }
 }

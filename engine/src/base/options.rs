@@ -38,6 +38,17 @@ pub enum Compression {
     Lz4,
 }
 
+/// How tables are chosen for compaction. Any store can be opened with either: the files are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strategy {
+    /// Sorted levels, each ten times as large as the one above: fewest places to read, least space, more writing.
+    #[default]
+    Levelled,
+    /// Runs of similar size are merged with each other: least writing, more places to read, up to three times the
+    /// space, and for a while twice that while the whole store is merged.
+    SizeTiered,
+}
+
 /// How a store is opened. The defaults suit a store of any size within 256 MiB of memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -72,14 +83,17 @@ pub struct Options {
     pub compression: Compression,
     /// The size in bytes at which a compaction cuts its tables.
     pub table_bytes: u64,
-    /// Level 0 is compacted at this many tables.
+    /// Level 0 is compacted at this many tables; size-tiered, runs are merged at this many.
     pub level0_trigger: u32,
     /// Writes wait for compaction at this many tables in level 0.
     pub level0_stop: u32,
-    /// The size of level 1 in bytes; each deeper level is ten times as large. Default four memtables.
+    /// The least size in bytes at which a level below 0 is full; the deepest level takes what there is, each one above
+    /// it a tenth. Default four memtables.
     pub level1_bytes: Option<u64>,
     /// A table of which this share of entries are tombstones, in percent, is compacted; 0 switches it off.
     pub tombstone_percent: u32,
+    /// How tables are chosen for compaction; may change from one open to the next.
+    pub strategy: Strategy,
 }
 
 impl Default for Options {
@@ -104,6 +118,7 @@ impl Default for Options {
             level0_stop: 20,
             level1_bytes: None,
             tombstone_percent: 30,
+            strategy: Strategy::default(),
         }
     }
 }
@@ -119,7 +134,7 @@ impl Options {
         self.cache_bytes.unwrap_or(self.memory_bytes / 8 * 3)
     }
 
-    /// The size of level 1 in bytes.
+    /// The least size in bytes at which a level is full.
     pub fn level1_bytes(&self) -> u64 {
         self.level1_bytes.unwrap_or(self.memtable_bytes().saturating_mul(4))
     }

@@ -1,32 +1,61 @@
 //! The levelled strategy: level 0 holds flushed memtables, each deeper level one sorted run ten times as large as
 //! the one above (O'Neil et al., *The Log-Structured Merge-Tree*, 1996; LevelDB's and RocksDB's levels).
 //!
-//! Every level has a score: how full it is. The fullest level of score 1 or more is compacted into the next.
-//! Of its tables the one that overlaps the next level least, for its size, goes first (RocksDB's
-//! `kMinOverlappingRatio`). Where no level is full, a table goes of which many entries are tombstones, or in which
-//! many blocks are dense with them: a range that was deleted in a table of much else (Pebble's tombstone density).
+//! The levels are measured from below (RocksDB's dynamic level bytes, Pebble's base level): the deepest takes what
+//! there is, each above it a tenth, and the first that would be smaller than level 1's size is the *base*, where
+//! level 0 goes. So at most about a ninth of the store hides old versions of what lies above, whatever its size; and a
+//! store that was size-tiered, all of it in the deepest level, already has the right shape.
+//!
+//! Every level has a score: how full it is. The fullest level of score 1 or more is compacted into the next; a
+//! tombstone counts for what it hides, too, so that space comes back early. Of a level's tables the one that overlaps
+//! the next level least, for its size, goes first (RocksDB's `kMinOverlappingRatio`). From level 0 the oldest tables
+//! go, as many as one job should hold; while they are in a job, the newer ones can be merged with each other
+//! (RocksDB's intra-L0 compaction). Jobs that share no table run side by side. Where no level is full, a table goes
+//! that is full of tombstones.
+//!
+//! What it costs, with a ratio of T = 10 between L levels: an entry is written about T/2 times a level, a read looks
+//! into each table of level 0 and one table a level, and space beyond the live data is about 1/(T - 1) (RocksDB's
+//! tuning guide; measured in docs/compaction.md).
 
-use super::{Plan, Reason};
+use super::{Busy, Plan, Reason, tombstones};
 use crate::base::options::Options;
 use crate::version::{LEVELS, TableMeta, Version};
-use std::cmp::Reverse;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Each level is so many times as large as the one above.
 const LEVEL_RATIO: u64 = 10;
-/// Tables with fewer tombstones are not compacted for their sake.
-const TOMBSTONES_MIN: u64 = 16;
+/// One job takes no further tables of level 0 once it has so many times level 1's size of them: it must end before
+/// the next ones wait for too long.
+const LEVEL0_PORTION: u64 = 2;
+/// Tables of level 0 are merged with each other only where there are so many more than make it full.
+const WITHIN_LEVEL0_BEYOND: usize = 2;
+/// ... and only if so many can be.
+const WITHIN_LEVEL0_MIN: usize = 4;
+/// A tombstone counts for so many entries beside those that its table has for sure (RocksDB's
+/// `kDeletionWeightOnCompaction`).
+const TOMBSTONE_WEIGHT: u64 = 2;
 
 /// The levelled picker's parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Levelled {
     /// Level 0 is full at this many tables.
     pub level0_trigger: u32,
-    /// Level 1 is full at this many bytes.
+    /// The base level is full at this many bytes, if the deepest is not so large that it should be larger.
     pub level1_bytes: u64,
     /// A table is full of tombstones at this share of its entries, in percent; 0 never.
     pub tombstone_percent: u32,
+    /// Whether levels are measured from the deepest one. Else level 1 is the base, and each one below ten times as
+    /// large as the one above: what LevelDB does, here for comparison.
+    pub from_below: bool,
+}
+
+/// How large the levels should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    /// Where level 0 goes.
+    base: usize,
+    /// The size at which each level is full; of level 0 without meaning.
+    bytes_max: [u64; LEVELS],
 }
 
 impl Levelled {
@@ -36,254 +65,171 @@ impl Levelled {
             level0_trigger: options.level0_trigger,
             level1_bytes: options.level1_bytes(),
             tombstone_percent: options.tombstone_percent,
+            from_below: true,
         }
     }
 
-    /// What to compact next, if anything, beside the jobs that have the `busy` tables. Entries up to sequence number
-    /// `visible_to_all` are seen alike by every reader: tombstones newer than that cannot be dropped yet.
-    pub fn pick(&self, version: &Version, visible_to_all: u64, busy: &BTreeSet<u64>) -> Option<Plan> {
+    /// See [`Picker::pick`](super::Picker::pick).
+    pub fn pick(&self, version: &Version, visible_to_all: u64, busy: &Busy) -> Option<Plan> {
+        let shape = self.shape(version);
+        let entry_bytes = entry_bytes(version);
         let mut full: Vec<(f64, usize)> = (0..LEVELS - 1)
-            .map(|level| (self.score(version, level, busy), level))
+            .map(|level| (self.score(version, level, &shape, entry_bytes, busy), level))
             .filter(|&(score, _)| score >= 1.0)
             .collect();
         full.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let plan = |level| match level {
-            0 => Some(level0_plan(version, Reason::Level0)).filter(|plan| plan.is_free(busy)),
-            level => self.least_overlapping(version, level, busy),
+            0 => self.level0_plan(version, shape.base, busy),
+            level => least_overlapping(version, level, entry_bytes, busy),
         };
-        full.into_iter()
-            .find_map(|(_, level)| plan(level))
-            .or_else(|| self.pick_tombstones(version, visible_to_all, busy))
+        let tombstones =
+            || tombstones::pick(version, self.tombstone_percent, visible_to_all, busy, shape.base);
+        full.into_iter().find_map(|(_, level)| plan(level)).or_else(tombstones)
     }
 
-    /// The plan that merges the whole store into its deepest level, or into a deeper one where it is too large for
-    /// that; `None` where it is merged already.
+    /// See [`Picker::pick_all`](super::Picker::pick_all). The result goes to the deepest level, or, where levels are
+    /// measured from above, to the first that is large enough.
     pub fn pick_all(&self, version: &Version) -> Option<Plan> {
+        let bytes = version.tables().map(|(_, table)| table.size).sum::<u64>();
         let deepest = version.deepest().max(1);
-        let merged = (0..deepest).all(|level| version.level(level).is_empty());
-        // Old versions of keys are there for snapshots, which may have been released since.
-        let more = |table: &TableMeta| table.tombstones > 0 || table.keys < table.entries;
-        let superfluous = version.tables().any(|(_, table)| more(table));
-        if version.tables().next().is_none() || (merged && !superfluous) {
-            return None;
+        let shape = self.shape(version);
+        let fits = |level: &usize| shape.bytes_max[*level] >= bytes;
+        let output_level = match self.from_below {
+            true => LEVELS - 1,
+            false => (deepest..LEVELS - 1).find(fits).unwrap_or(LEVELS - 1),
+        };
+        Plan::of_all(version, output_level)
+    }
+
+    /// See [`Picker::pending_bytes`](super::Picker::pending_bytes): what each level has beyond its size, with what
+    /// flows into it from above, and what it meets in the next (RocksDB's `EstimateCompactionBytesNeeded`). What has
+    /// nothing below it only moves.
+    pub fn pending_bytes(&self, version: &Version) -> u64 {
+        let shape = self.shape(version);
+        let (mut owed, mut coming) = (0, 0);
+        if version.level(0).len() >= self.level0_trigger as usize {
+            coming = version.level_bytes(0);
+            let all = version.level(0).iter().map(|table| (0, Arc::clone(table))).collect();
+            let plan = Plan::into_level(Reason::Level0, version, all, shape.base);
+            if !plan.is_trivial_move() {
+                let portions = coming.div_ceil(LEVEL0_PORTION.saturating_mul(self.level1_bytes).max(1));
+                owed = coming + portions.saturating_mul(plan.bytes() - coming);
+            }
         }
-        let inputs: Vec<_> = version.tables().map(|(level, table)| (level, Arc::clone(table))).collect();
-        let bytes = inputs.iter().map(|(_, table)| table.size).sum::<u64>();
-        let fits = |level: &usize| self.level_bytes_max(*level) >= bytes;
-        let output_level = (deepest..LEVELS - 1).find(fits).unwrap_or(LEVELS - 1);
-        Some(Plan { reason: Reason::Manual, inputs, output_level })
+        for level in shape.base..LEVELS - 1 {
+            let (here, below) = (version.level_bytes(level) + coming, version.level_bytes(level + 1));
+            let beyond = here.saturating_sub(shape.bytes_max[level]);
+            if below > 0 {
+                let met = u128::from(below) * u128::from(beyond) / u128::from(here.max(1));
+                owed = owed.saturating_add(beyond).saturating_add(met as u64);
+            }
+            coming = beyond;
+        }
+        owed
+    }
+
+    /// See [`Picker::level_bytes_max`](super::Picker::level_bytes_max).
+    pub fn level_bytes_max(&self, version: &Version) -> [Option<u64>; LEVELS] {
+        let shape = self.shape(version);
+        std::array::from_fn(|level| (shape.base..LEVELS - 1).contains(&level).then(|| shape.bytes_max[level]))
+    }
+
+    /// How large the levels of this version should be.
+    fn shape(&self, version: &Version) -> Shape {
+        let mut bytes_max = [u64::MAX; LEVELS];
+        if !self.from_below {
+            let mut bytes = self.level1_bytes;
+            for level in &mut bytes_max[1..LEVELS - 1] {
+                *level = bytes;
+                bytes = bytes.saturating_mul(LEVEL_RATIO);
+            }
+            return Shape { base: 1, bytes_max };
+        }
+        let mut base = LEVELS - 1;
+        let mut bytes = (1..LEVELS).map(|level| version.level_bytes(level)).max().unwrap_or(0);
+        for level in (1..LEVELS - 1).rev() {
+            if bytes > self.level1_bytes {
+                base = level;
+            }
+            bytes /= LEVEL_RATIO;
+            bytes_max[level] = bytes.max(self.level1_bytes);
+        }
+        // What lies above, from a time when the store had another shape, must stay above what level 0 brings.
+        let highest = (1..LEVELS).find(|level| !version.level(*level).is_empty());
+        Shape { base: base.min(highest.unwrap_or(base)), bytes_max }
     }
 
     /// How full a level is, without the tables that are on their way out of it.
-    fn score(&self, version: &Version, level: usize, busy: &BTreeSet<u64>) -> f64 {
+    fn score(&self, version: &Version, level: usize, shape: &Shape, entry_bytes: u64, busy: &Busy) -> f64 {
         if level == 0 {
             return version.level(0).len() as f64 / f64::from(self.level0_trigger);
         }
-        let staying = version.level(level).iter().filter(|table| !busy.contains(&table.number));
-        staying.map(|table| table.size).sum::<u64>() as f64 / self.level_bytes_max(level) as f64
+        let staying = version.level(level).iter().filter(|table| !busy.has(table.number));
+        staying.map(|table| weight(table, entry_bytes)).sum::<u64>() as f64 / shape.bytes_max[level] as f64
     }
 
-    /// The size at which a level is full.
-    pub fn level_bytes_max(&self, level: usize) -> u64 {
-        (1..level).fold(self.level1_bytes, |bytes, _| bytes.saturating_mul(LEVEL_RATIO))
+    /// The oldest tables of level 0 into the base level, or, while that is not free, the newest with each other.
+    fn level0_plan(&self, version: &Version, base: usize, busy: &Busy) -> Option<Plan> {
+        let bytes_max = LEVEL0_PORTION.saturating_mul(self.level1_bytes);
+        let mut bytes = 0;
+        let tables = version.level(0);
+        let oldest = tables.iter().rev().take_while(|table| {
+            let goes = bytes < bytes_max;
+            bytes += table.size;
+            goes
+        });
+        let count = oldest.count();
+        let oldest = tables.iter().skip(tables.len() - count).map(|table| (0, Arc::clone(table))).collect();
+        let plan = Plan::into_level(Reason::Level0, version, oldest, base);
+        Some(plan).filter(|plan| busy.allows(plan)).or_else(|| self.within_level0(version, busy))
     }
 
-    fn pick_tombstones(&self, version: &Version, visible_to_all: u64, busy: &BTreeSet<u64>) -> Option<Plan> {
-        if self.tombstone_percent == 0 {
+    /// Merges the newest tables of level 0 with each other, as many as make each table that goes cheaper than the one
+    /// before.
+    fn within_level0(&self, version: &Version, busy: &Busy) -> Option<Plan> {
+        let tables = version.level(0);
+        if tables.len() < self.level0_trigger as usize + WITHIN_LEVEL0_BEYOND {
             return None;
         }
-        let many = |table: &TableMeta| {
-            let share = table.tombstones * 100 >= table.entries * u64::from(self.tombstone_percent);
-            let dense = table.tombstone_blocks * 100 >= table.blocks * u64::from(self.tombstone_percent);
-            table.tombstones >= TOMBSTONES_MIN && (share || dense) && table.sequence_max <= visible_to_all
-        };
-        let mut candidates: Vec<_> =
-            version.tables().filter(|(level, table)| *level > 0 && many(table)).collect();
-        candidates
-            .sort_by_key(|(level, table)| Reverse((table.tombstones * 100 / table.entries.max(1), *level)));
-        candidates.into_iter().find_map(|(level, table)| {
-            let output_level = if level == version.deepest() { level } else { level + 1 };
-            let plan = plan_for(version, level, Arc::clone(table), output_level, Reason::Tombstones);
-            Some(plan).filter(|plan| plan.is_free(busy))
-        })
-    }
-
-    /// The plan for the table of a level that overlaps the next level least, in proportion to its size; the first of
-    /// several.
-    fn least_overlapping(&self, version: &Version, level: usize, busy: &BTreeSet<u64>) -> Option<Plan> {
-        let plans = version.level(level).iter().map(|table| {
-            let plan = plan_for(version, level, Arc::clone(table), level + 1, Reason::Size);
-            let overlap = plan.bytes() - table.size;
-            (overlap.saturating_mul(1000) / table.size.max(1), plan)
-        });
-        let free = plans.filter(|(_, plan)| plan.is_free(busy));
-        free.min_by_key(|(overlap, _)| *overlap).map(|(_, plan)| plan)
+        let free = tables.iter().take_while(|table| !busy.has(table.number));
+        let (mut bytes, mut count, mut cost) = (0, 0, u64::MAX);
+        for table in free {
+            bytes += table.size;
+            let with_it = bytes.checked_div(count).unwrap_or(u64::MAX);
+            if with_it > cost {
+                break;
+            }
+            (count, cost) = (count + 1, with_it);
+        }
+        let inputs: Vec<_> = tables.iter().take(count as usize).map(|table| (0, Arc::clone(table))).collect();
+        let plan = Plan { reason: Reason::WithinLevel0, inputs, output_level: 0 };
+        Some(plan).filter(|plan| plan.inputs.len() >= WITHIN_LEVEL0_MIN && busy.allows(plan))
     }
 }
 
-/// About how many bytes compaction should move and has not: what each level has beyond its size, and what it
-/// would be merged with.
-pub fn pending_bytes(version: &Version, levelled: &Levelled) -> u64 {
-    let level0 = match version.level(0).len() >= levelled.level0_trigger as usize {
-        true => version.level_bytes(0) + version.level_bytes(1).min(levelled.level1_bytes),
-        false => 0,
-    };
-    let deeper = (1..LEVELS - 1).map(|level| {
-        let beyond = version.level_bytes(level).saturating_sub(levelled.level_bytes_max(level));
-        let ratio = version.level_bytes(level + 1) / version.level_bytes(level).max(1);
-        beyond.saturating_mul(ratio.min(LEVEL_RATIO) + 1)
+/// The plan for the table of a level that overlaps the next level least, in proportion to its weight; the first of
+/// several.
+fn least_overlapping(version: &Version, level: usize, entry_bytes: u64, busy: &Busy) -> Option<Plan> {
+    let plans = version.level(level).iter().map(|table| {
+        let plan = Plan::into_level(Reason::Size, version, vec![(level, Arc::clone(table))], level + 1);
+        let overlap = plan.bytes() - table.size;
+        (overlap.saturating_mul(1000) / weight(table, entry_bytes).max(1), plan)
     });
-    level0 + deeper.sum::<u64>()
+    let free = plans.filter(|(_, plan)| busy.allows(plan));
+    free.min_by_key(|(overlap, _)| *overlap).map(|(_, plan)| plan)
 }
 
-/// All of level 0 into level 1, with what it overlaps there.
-fn level0_plan(version: &Version, reason: Reason) -> Plan {
-    let inputs = version.level(0).iter().map(|table| (0, Arc::clone(table))).collect();
-    let mut plan = Plan { reason, inputs, output_level: 1 };
-    let (first, last) = plan.span();
-    let below = version.overlapping(1, first, last);
-    plan.inputs.extend(below.into_iter().map(|table| (1, table)));
-    plan
+/// The average size of an entry in bytes.
+fn entry_bytes(version: &Version) -> u64 {
+    let (bytes, entries) = version
+        .tables()
+        .fold((0, 0), |(bytes, entries), (_, table)| (bytes + table.size, entries + table.entries));
+    bytes / entries.max(1)
 }
 
-/// One table of a level below 0 into `output_level`, with what it overlaps there.
-fn plan_for(
-    version: &Version,
-    level: usize,
-    table: Arc<TableMeta>,
-    output_level: usize,
-    reason: Reason,
-) -> Plan {
-    let below = match output_level == level {
-        true => Vec::new(),
-        false => version.overlapping(output_level, table.first_key(), table.last_key()),
-    };
-    let mut inputs = vec![(level, table)];
-    inputs.extend(below.into_iter().map(|table| (output_level, table)));
-    Plan { reason, inputs, output_level }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::key::{Kind, internal_key, trailer};
-    use crate::version::VersionEdit;
-    use std::fmt::Write;
-    use std::path::Path;
-
-    /// A case is a drawing of the levels and the plan that is expected:
-    ///
-    /// ```text
-    /// options level0-trigger=4 level1-bytes=100 tombstone-percent=30
-    /// L0 12 a..f 50
-    /// L1 7 a..c 60 tombstones=20/40 sequences=5..9
-    /// pick
-    /// ----
-    /// level0: L0:12 L1:7 -> L1
-    /// ```
-    fn run_case(text: &str) -> String {
-        let mut levelled = Levelled { level0_trigger: 4, level1_bytes: 100, tombstone_percent: 30 };
-        let mut edit = VersionEdit::default();
-        let mut visible_to_all = u64::MAX;
-        let mut busy = BTreeSet::new();
-        let mut output = String::new();
-        for line in text.lines() {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            match words.as_slice() {
-                [] => {}
-                [comment, ..] if comment.starts_with('#') => {}
-                ["options", settings @ ..] => {
-                    for setting in settings {
-                        let (name, value) = setting.split_once('=').expect("name=value");
-                        let value: u64 = value.parse().expect("a number");
-                        match name {
-                            "level0-trigger" => levelled.level0_trigger = value as u32,
-                            "level1-bytes" => levelled.level1_bytes = value,
-                            "tombstone-percent" => levelled.tombstone_percent = value as u32,
-                            "visible-to-all" => visible_to_all = value,
-                            other => panic!("unknown option {other}"),
-                        }
-                    }
-                }
-                ["busy", numbers @ ..] => {
-                    busy.extend(numbers.iter().map(|number| number.parse::<u64>().expect("a number")))
-                }
-                [level, number, span, size, more @ ..] if level.starts_with('L') => {
-                    let level = level[1..].parse().expect("a level");
-                    edit.added.push((level, Arc::new(parse_table(number, span, size, more))));
-                }
-                [command] => {
-                    let version = Version::default().apply(&edit).expect("the drawing is sound");
-                    let plan = match *command {
-                        "pick" => levelled.pick(&version, visible_to_all, &busy),
-                        "pick-all" => levelled.pick_all(&version),
-                        other => panic!("unknown command {other}"),
-                    };
-                    writeln!(output, "{}", describe(plan)).expect("a string");
-                }
-                other => panic!("cannot read {other:?}"),
-            }
-        }
-        output
-    }
-
-    fn parse_table(number: &str, span: &str, size: &str, more: &[&str]) -> TableMeta {
-        let (first, last) = span.split_once("..").expect("first..last");
-        let number: u64 = number.parse().expect("a number");
-        let mut table = TableMeta {
-            number,
-            size: size.parse().expect("a size"),
-            entries: 100,
-            keys: 100,
-            blocks: 10,
-            sequence_min: number * 100,
-            sequence_max: number * 100 + 99,
-            smallest: internal_key(first.as_bytes(), trailer(number * 100, Kind::Put)),
-            largest: internal_key(last.as_bytes(), trailer(number * 100, Kind::Put)),
-            ..TableMeta::default()
-        };
-        for setting in more {
-            let (name, value) = setting.split_once('=').expect("name=value");
-            match name {
-                "tombstones" => {
-                    let (tombstones, entries) = value.split_once('/').expect("tombstones/entries");
-                    table.tombstones = tombstones.parse().expect("a number");
-                    table.entries = entries.parse().expect("a number");
-                    table.keys = table.entries;
-                }
-                "keys" => table.keys = value.parse().expect("a number"),
-                "blocks" => table.tombstone_blocks = value.parse().expect("a number"),
-                other => panic!("unknown setting {other}"),
-            }
-        }
-        table
-    }
-
-    fn describe(plan: Option<Plan>) -> String {
-        let Some(plan) = plan else { return "nothing".into() };
-        let inputs: Vec<_> =
-            plan.inputs.iter().map(|(level, table)| format!("L{level}:{}", table.number)).collect();
-        let verb = if plan.is_trivial_move() { "moves to" } else { "->" };
-        format!("{}: {} {verb} L{}", plan.reason.name(), inputs.join(" "), plan.output_level)
-    }
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "the cases are files, and UPDATE=1 rewrites them")]
-    fn picks_what_the_text_cases_expect() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/compaction");
-        let mut cases = 0;
-        for entry in std::fs::read_dir(&folder).expect("the folder is there") {
-            let path = entry.expect("readable").path();
-            let text = std::fs::read_to_string(&path).expect("readable");
-            let (case, expected) = text.split_once("----\n").expect("a case has a line of dashes");
-            let found = run_case(case);
-            if std::env::var_os("UPDATE").is_some() {
-                std::fs::write(&path, format!("{case}----\n{found}")).expect("writable");
-            } else {
-                assert_eq!(found, expected, "{} (UPDATE=1 rewrites it)", path.display());
-            }
-            cases += 1;
-        }
-        assert!(cases >= 8, "only {cases} cases were found");
-    }
+/// A table's size for its level: its bytes, and what its tombstones hide below, where they are more than half of its
+/// entries (RocksDB's compensated file size).
+fn weight(table: &TableMeta, entry_bytes: u64) -> u64 {
+    let beyond = (2 * table.tombstones).saturating_sub(table.entries);
+    table.size + beyond.saturating_mul(entry_bytes).saturating_mul(TOMBSTONE_WEIGHT)
 }

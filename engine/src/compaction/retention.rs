@@ -15,7 +15,7 @@ pub struct Retention {
     // Fixed from the start.
     /// The sequence numbers of snapshots, ascending.
     snapshots: Vec<u64>,
-    /// The tables below the output, level by level; `None` where older versions may be anywhere.
+    /// The older tables that the output overlaps, in sorted runs; `None` where older versions may be anywhere.
     deeper: Option<Vec<Vec<Arc<TableMeta>>>>,
     // Moved by `keeps`.
     user_key: Vec<u8>,

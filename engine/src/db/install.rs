@@ -15,7 +15,6 @@ use super::Db;
 use super::view::View;
 use crate::base::error::Result;
 use crate::base::file_name::FileName;
-use crate::compaction::pending_bytes;
 use crate::env::{Clock, Fs};
 use crate::job::{Job, Work};
 use crate::version::{State, TableMeta, VersionEdit};
@@ -83,7 +82,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             tables: Arc::clone(&self.tables),
         });
         self.maintenance.failure = None;
-        self.maintenance.version_changed(pending_bytes(&self.state.version, &self.levelled));
+        self.maintenance.version_changed(self.picker.pending_bytes(&self.state.version));
         if self.maintenance.helped() {
             return Ok(());
         }

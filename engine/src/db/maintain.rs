@@ -14,11 +14,11 @@ use super::install::Names;
 use super::stats::StallReason;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::file_name::FileName;
-use crate::compaction::{Plan, Reason};
+use crate::compaction::{Busy, Plan, Reason};
 use crate::env::{Clock, Fs};
 use crate::job::{Job, JobResult, Kinds, Runner, Work, check_table};
 use crate::version::VersionEdit;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// So many sealed memtables may wait; a write that would seal one more waits for a flush.
@@ -166,14 +166,13 @@ impl<F: Fs> Maintenance<F> {
         self.taken.values().any(|job| matches!(job.work, Work::CleanUp { .. }))
     }
 
-    /// The tables that compactions under way read.
-    fn busy(&self) -> BTreeSet<u64> {
+    /// What compactions under way have.
+    fn busy(&self) -> Busy {
         let jobs = self.taken.values().chain(self.own_compaction.as_ref().map(Runner::job));
-        let plans = jobs.filter_map(|job| match &job.work {
+        Busy::new(jobs.filter_map(|job| match &job.work {
             Work::Compact { plan, .. } => Some(plan),
             Work::Flush { .. } | Work::CleanUp { .. } => None,
-        });
-        plans.flat_map(|plan| plan.inputs.iter().map(|(_, table)| table.number)).collect()
+        }))
     }
 }
 
@@ -400,7 +399,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
         if self.must_compact() {
             let start = self.clock.now_micros();
             while self.must_compact() {
-                if self.compaction_slice(WAIT_SLICE_BYTES)?.is_none() {
+                // Where nothing is left to do, tables may have been moved out of level 0 just now.
+                if self.compaction_slice(WAIT_SLICE_BYTES)?.is_none() && self.must_compact() {
                     return Err(busy("level 0 is full, and a worker compacts it"));
                 }
             }
@@ -519,7 +519,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         Ok(Some(self.job(Work::Flush { segments, after: self.state.flushed, flushed, log }, 1)))
     }
 
-    /// The next compaction, if one is due. One that only moves a table is done at once.
+    /// The next compaction, if one is due. One that only moves tables is done at once.
     fn compaction_job(&mut self) -> Result<Option<Job>> {
         loop {
             match self.next_compaction()? {
@@ -538,12 +538,17 @@ impl<F: Fs, C: Clock> Db<F, C> {
             return Ok(Next::Nothing);
         };
         if plan.is_trivial_move() {
-            self.counters.moves.add(1);
-            self.install(plan.move_edit(), self.view.sealed.len(), Names::Durable)?;
+            let edit = plan.move_edit();
+            self.counters.moves.add(edit.added.len() as u64);
+            self.install(edit, self.view.sealed.len(), Names::Durable)?;
             return Ok(Next::Moved);
         }
         self.check_primary()?;
-        let outputs = 2 * (plan.bytes() / self.options.table_bytes.max(1)) + 8;
+        // A run of level 0 is one table.
+        let outputs = match plan.output_level {
+            0 => 1,
+            _ => 2 * (plan.bytes() / self.options.table_bytes.max(1)) + 8,
+        };
         let deeper = plan.deeper(&self.view.version);
         let manual = self.maintenance.merge_all == MergeAll::Wanted && plan.reason == Reason::Manual;
         let job = self.job(Work::Compact { plan, deeper }, outputs);
@@ -559,7 +564,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         if self.maintenance.merge_all == MergeAll::Wanted {
             // It begins when what is under way has ended and what was sealed for it is in tables.
             if busy.is_empty() && self.view.sealed.is_empty() {
-                let plan = self.levelled.pick_all(version);
+                let plan = self.picker.pick_all(version);
                 if plan.is_some() {
                     return plan;
                 }
@@ -568,7 +573,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
                 return None;
             }
         }
-        self.levelled.pick(version, oldest_snapshot.unwrap_or(u64::MAX), &busy)
+        self.picker.pick(version, oldest_snapshot.unwrap_or(u64::MAX), &busy)
     }
 
     pub(super) fn job(&mut self, work: Work, outputs: u64) -> Job {

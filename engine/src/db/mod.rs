@@ -40,7 +40,7 @@ use crate::base::batch::{Batch, check_key};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::options::Options;
 use crate::base::range::{KeyRange, ScanOptions};
-use crate::compaction::Levelled;
+use crate::compaction::Picker;
 use crate::env::{Clock, Fs};
 use crate::sstable::{TableCache, TableOptions};
 use crate::version::{Manifest, State};
@@ -61,7 +61,7 @@ pub struct Db<F: Fs, C: Clock> {
     clock: C,
     options: Options,
     table_options: TableOptions,
-    levelled: Levelled,
+    picker: Picker,
     tables: Arc<TableCache<F>>,
     snapshots: Arc<Snapshots>,
     report: RecoveryReport,

@@ -22,7 +22,7 @@ use crate::base::batch::Batch;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::file_name::FileName;
 use crate::base::options::{Options, RecoveryMode};
-use crate::compaction::{Levelled, pending_bytes};
+use crate::compaction::Picker;
 use crate::env::{Clock, File, Fs};
 use crate::job::{Job, Runner, Work};
 use crate::memtable::Memtable;
@@ -471,9 +471,9 @@ fn clean_up<F: Fs>(
 
 impl<F: Fs> Recovered<F> {
     fn into_db<C: Clock>(self, clock: C, options: Options) -> Db<F, C> {
-        let levelled = Levelled::new(&options);
+        let picker = Picker::new(&options);
         let mut maintenance = Maintenance::new();
-        maintenance.version_changed(pending_bytes(&self.state.version, &levelled));
+        maintenance.version_changed(picker.pending_bytes(&self.state.version));
         let view = View {
             active: self.memtable,
             sealed: Vec::new(),
@@ -484,7 +484,7 @@ impl<F: Fs> Recovered<F> {
             fs: self.fs,
             clock,
             table_options: TableOptions::new(&options),
-            levelled,
+            picker,
             options,
             tables: self.tables,
             snapshots: Arc::new(Snapshots::default()),

@@ -164,8 +164,9 @@ impl<F: Fs, C: Clock> Db<F, C> {
                 stats.tombstones += table.tombstones;
             }
         }
-        for (level, stats) in levels.iter_mut().enumerate().take(LEVELS - 1).skip(1) {
-            stats.bytes_target = self.levelled.level_bytes_max(level);
+        let targets = self.picker.level_bytes_max(&self.view.version);
+        for (stats, target) in levels.iter_mut().zip(targets) {
+            stats.bytes_target = target.unwrap_or(0);
         }
         let cache = self.tables.block_stats();
         let json = self.stats_json(&levels, cache).finish();

@@ -176,7 +176,7 @@ fn decode_job(decoder: &mut Decoder<'_>) -> Option<Job> {
             let output_level = decoder.varint32()? as usize;
             let inputs = tables(decoder)?;
             let levels = decoder.varint32()? as usize;
-            if levels > LEVELS || output_level >= LEVELS {
+            if output_level >= LEVELS {
                 return None;
             }
             let mut deeper = Vec::new();

@@ -61,7 +61,7 @@ pub enum Work {
     Compact {
         /// Which, and where to.
         plan: Plan,
-        /// The tables below the output level that the result overlaps, level by level.
+        /// The older tables that the result overlaps, in sorted runs, the nearest first.
         deeper: Vec<Vec<Arc<TableMeta>>>,
     },
     /// Make the manifest durable, and then remove files that it no longer refers to. Both can take long, and a

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use esker_host::{Durability, KvStore, Options, RecoveryMode, Runtime, Sandbox, WorkerCommand, WorkerPlace};
+use esker_host::{
+    Durability, KvStore, Options, RecoveryMode, Runtime, Sandbox, Strategy, WorkerCommand, WorkerPlace,
+};
 
 use super::failure::{Failure, Outcome};
 use super::number::parse_bytes;
@@ -40,6 +42,10 @@ pub struct StoreArgs {
     /// A worker command that takes longer than this for a job is killed, and the job is begun again
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 600, global = true, help_heading = STORE)]
     worker_timeout: u64,
+
+    /// How tables are chosen for compaction; any store can be opened with either
+    #[arg(long, value_name = "NAME", value_enum, default_value_t, global = true, help_heading = STORE)]
+    strategy: StrategyArg,
 
     /// What to do about a damaged write-ahead log when the store is opened
     #[arg(long, value_name = "MODE", value_enum, default_value_t, global = true, help_heading = STORE)]
@@ -116,6 +122,7 @@ impl StoreArgs {
             create_if_missing: Some(expect == Expect::StoreOrNothing),
             recovery: Some(self.recovery.into()),
             memory_bytes: self.memory,
+            strategy: Some(self.strategy.into()),
             ..self.worker_options()
         };
         let store = KvStore::open(runtime, dir, options)?;
@@ -168,6 +175,25 @@ impl From<Recovery> for RecoveryMode {
             Recovery::PointInTime => Self::PointInTime,
             Recovery::TolerateTornTail => Self::TolerateTornTail,
             Recovery::Absolute => Self::Absolute,
+        }
+    }
+}
+
+/// `--strategy`.
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum StrategyArg {
+    /// Sorted levels: fewest places to read, least space, more writing
+    #[default]
+    Levelled,
+    /// Runs of similar size: least writing, more places to read, up to three times the space
+    SizeTiered,
+}
+
+impl From<StrategyArg> for Strategy {
+    fn from(strategy: StrategyArg) -> Self {
+        match strategy {
+            StrategyArg::Levelled => Self::Levelled,
+            StrategyArg::SizeTiered => Self::SizeTiered,
         }
     }
 }
