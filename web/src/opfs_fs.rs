@@ -64,7 +64,6 @@ impl Folder {
         })?;
         let mut titles = names(&handle).await?;
         titles.retain(|title| slot_number(title).is_some());
-        titles.sort();
         let next_title =
             titles.iter().filter_map(|title| slot_number(title)).max().map_or(0, |last| last + 1);
         let slots = open_slots(&handle, titles, false).await?;
@@ -195,7 +194,7 @@ impl Handle for OpfsHandle {
 pub async fn list() -> Result<Vec<String>> {
     let Some(root) = root(false).await? else { return Ok(Vec::new()) };
     let mut stores: Vec<String> = names(&root).await?.iter().filter_map(|name| unescape(name)).collect();
-    stores.sort();
+    stores.sort_unstable();
     Ok(stores)
 }
 
@@ -305,12 +304,11 @@ async fn open_slots(
         }
     });
     JsFuture::from(all).await.map_err(|error| failed("open", "the slots", error))?;
-    let mut opened = opened.take();
+    let opened = opened.take();
     if let Some(error) = failure.take() {
         opened.iter().for_each(|(_, handle)| handle.close());
         return Err(error);
     }
-    opened.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(opened)
 }
 
@@ -378,10 +376,10 @@ fn is(error: &JsValue, name: &str) -> bool {
 }
 
 fn told(error: &JsValue) -> String {
-    let text = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.to_string()));
-    let exception =
-        error.dyn_ref::<DomException>().map(|error| format!("{}: {}", error.name(), error.message()));
-    exception.or(text).unwrap_or_else(|| format!("{error:?}"))
+    match error.dyn_ref::<DomException>() {
+        Some(exception) => format!("{}: {}", exception.name(), exception.message()),
+        None => String::from(js_sys::Object::from(error.clone()).to_string()),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]

@@ -468,8 +468,7 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     /// Those of [`Db::sync`].
     pub fn export(&mut self) -> Result<Export<H>> {
         self.sync()?;
-        let mut names = self.fs.list()?;
-        names.sort();
+        let names = self.fs.list()?;
         let open = |name: String| {
             let file = self.fs.open(&name)?;
             Ok(ExportFile { size: file.len()?, file, name })

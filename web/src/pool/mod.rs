@@ -207,18 +207,22 @@ impl<H: Handle> Pool<H> {
     /// Fills the map of names from the slots' headers. Of two slots with one name the newer holds: the removal of the
     /// older had not become durable.
     fn find_names(&mut self) -> Result<()> {
-        let mut order: Vec<usize> = (0..self.slots.len()).collect();
-        order.sort_by_key(|&slot| self.slots[slot].generation());
-        self.next_generation = order.last().map_or(0, |&slot| self.slots[slot].generation()) + 1;
-        for slot in order {
-            let name = self.slots[slot].name().to_owned();
+        let mut older = Vec::new();
+        for at in 0..self.slots.len() {
+            let (name, generation) = (self.slots[at].name().to_owned(), self.slots[at].generation());
+            self.next_generation = self.next_generation.max(generation + 1);
             if name.is_empty() {
                 continue;
             }
-            if let Some(older) = self.names.insert(name, slot) {
-                let generation = self.generation();
-                self.slots[older].rename("", generation)?;
+            match self.names.get_mut(&name) {
+                Some(known) if self.slots[*known].generation() > generation => older.push(at),
+                Some(known) => older.push(std::mem::replace(known, at)),
+                None => drop(self.names.insert(name, at)),
             }
+        }
+        for slot in older {
+            let generation = self.generation();
+            self.slots[slot].rename("", generation)?;
         }
         Ok(())
     }

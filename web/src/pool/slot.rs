@@ -123,9 +123,9 @@ impl<H: Handle> Slot<H> {
         self.damage.is_none() && self.users == 0 && self.header.name.is_empty()
     }
 
-    /// Whether the header is durable as it is.
+    /// Whether the header is durable as it is. One that was never written is.
     pub fn is_settled(&self) -> bool {
-        self.settled || self.damage.is_some()
+        self.settled || self.damage.is_some() || self.header.generation == 0
     }
 
     /// Counts one more, or one fewer, open file.
@@ -237,7 +237,7 @@ impl<H: Handle> Slot<H> {
             let name = self.header.name.clone();
             self.write_header(Header { generation, length: self.length, name })?;
         }
-        if self.dirty || !self.settled {
+        if self.dirty || !self.is_settled() {
             self.flush()?;
         }
         Ok(())
