@@ -42,6 +42,7 @@ pub fn options(from: wit::Options) -> engine::Options {
         recovery: from.recovery.map_or(default.recovery, recovery_mode),
         memory_bytes: from.memory_bytes.unwrap_or(default.memory_bytes),
         memtable_bytes: from.memtable_bytes,
+        memtable_min_bytes: from.memtable_min_bytes,
         memtable_entries: from.memtable_entries,
         cache_bytes: from.cache_bytes,
         wal_segment_bytes: from.wal_segment_bytes.unwrap_or(default.wal_segment_bytes),
@@ -53,6 +54,7 @@ pub fn options(from: wit::Options) -> engine::Options {
         compression: from.compression.map_or(default.compression, compression),
         table_bytes: from.table_bytes.unwrap_or(default.table_bytes),
         level0_trigger: from.level0_trigger.unwrap_or(default.level0_trigger),
+        level0_slow: from.level0_slow,
         level0_stop: from.level0_stop.unwrap_or(default.level0_stop),
         level1_bytes: from.level1_bytes,
         tombstone_percent: from.tombstone_percent.unwrap_or(default.tombstone_percent),
@@ -121,7 +123,16 @@ pub fn pressure(from: engine::Pressure) -> wit_maintenance::Pressure {
         sealed_memtables: from.sealed_memtables,
         pending_bytes: from.pending_bytes,
         stalled: from.stalled,
+        back_pressure: from.back_pressure.map(back_pressure),
     }
+}
+
+fn back_pressure(from: engine::BackPressure) -> wit_maintenance::BackPressure {
+    let reason = match from.reason {
+        engine::WaitReason::Memtables => wit_maintenance::WaitReason::Memtables,
+        engine::WaitReason::Level0 => wit_maintenance::WaitReason::Level0,
+    };
+    wit_maintenance::BackPressure { reason, percent: from.percent }
 }
 
 /// What a slice of maintenance did.

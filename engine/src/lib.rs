@@ -36,6 +36,7 @@ pub use base::error::{Corruption, Error, ErrorKind, Result};
 pub use base::options::{Compression, Durability, Options, RecoveryMode, Strategy};
 pub use base::range::{KeyRange, ScanOptions};
 pub use db::{
-    Cursor, Db, Pressure, Progress, ReadView, Reader, RecoveryReport, Snapshot, Stats, Verification,
+    BackPressure, Cursor, Db, Pressure, Progress, ReadView, Reader, RecoveryReport, Snapshot, Stats,
+    Verification, WaitReason,
 };
 pub use job::{Job, JobResult, Kinds, RunningJob};

@@ -4,6 +4,7 @@
 //! at every tick:  deferred writes are handed over (a tick is half of their time, so they are in time)
 //!                 store idle since the last tick ── maintain, slice after slice, until somebody wants the store
 //!                 store in use ── maintain one slice, so that work does not pile up for ever
+//!                 nothing written for a second ── seal the memtable, and maintain what comes of it
 //!                 nothing left to do ── sleep until the next write
 //! ```
 //!
@@ -27,6 +28,12 @@ const DEFERRED_MILLIS: u32 = 100;
 /// The longest time between two looks at the store, in milliseconds.
 const TICK_MILLIS_MAX: u32 = 50;
 
+/// A store is at rest when nothing was written for this long, in milliseconds.
+const REST_MILLIS: u32 = 1000;
+
+/// A store at rest keeps a memtable of less than this: to flush a few writes would cost more than it is worth.
+const REST_BYTES: u64 = 1 << 20;
+
 /// The running thread.
 pub struct Chores {
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -37,10 +44,18 @@ impl Chores {
     /// Starts the thread for the store in `shared`.
     pub fn start(shared: Arc<Shared>, options: &Options) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut round =
-            Round { shared, stop: stop.clone(), calls_seen: 0, helped: options.workers.unwrap_or(0) > 0 };
         let deferred_millis = options.deferred_millis.unwrap_or(DEFERRED_MILLIS);
-        let tick = Duration::from_millis((deferred_millis / 2).clamp(1, TICK_MILLIS_MAX).into());
+        let tick_millis = (deferred_millis / 2).clamp(1, TICK_MILLIS_MAX);
+        let mut round = Round {
+            shared,
+            stop: stop.clone(),
+            calls_seen: 0,
+            writes_seen: 0,
+            quiet_ticks: 0,
+            rest_ticks: REST_MILLIS.div_ceil(tick_millis),
+            helped: options.workers.unwrap_or(0) > 0,
+        };
+        let tick = Duration::from_millis(tick_millis.into());
         let thread = thread::Builder::new()
             .name("esker-chores".into())
             .spawn(move || round.run(tick))
@@ -73,6 +88,10 @@ struct Round {
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
     calls_seen: u64,
+    writes_seen: u64,
+    /// The ticks since something was written, and after how many of them the store is at rest.
+    quiet_ticks: u32,
+    rest_ticks: u32,
     /// Whether workers do the flushes and compactions.
     helped: bool,
 }
@@ -94,31 +113,47 @@ impl Round {
     }
 
     fn look(&mut self) -> Next {
-        let mut turn = self.shared.turn();
+        let shared = Arc::clone(&self.shared);
+        let mut turn = shared.turn();
         let idle = turn.calls == self.calls_seen;
         self.calls_seen = turn.calls;
         loop {
-            match chore(&mut turn, self.helped) {
-                Ok(Progress { more: true, .. }) if idle => {}
-                Ok(Progress { more: true, .. }) => return Next::Tick,
-                // An error comes up again at the next write, where somebody can be told.
-                Ok(Progress { more: false, .. }) | Err(_) => return Self::rest(&mut turn, idle),
+            if self.helped
+                && let Ok(pressure) = turn.instance.pressure()
+            {
+                // The workers look as well, but may all be in the middle of something long.
+                shared.pace.look(&pressure);
             }
+            let wait = match chore(&mut turn, self.helped) {
+                Ok(Progress { more: true, bytes }) => shared.pace.limiter.passed(bytes),
+                // An error comes up again at the next write, where somebody can be told.
+                Ok(Progress { more: false, .. }) | Err(_) => return self.rest(&mut turn, idle),
+            };
             drop(turn);
-            thread::yield_now();
-            if self.shared.is_wanted() || self.stop.load(Ordering::Relaxed) {
+            if !idle || !wait.is_zero() {
                 return Next::Tick;
             }
-            turn = self.shared.turn();
+            thread::yield_now();
+            if shared.is_wanted() || self.stop.load(Ordering::Relaxed) {
+                return Next::Tick;
+            }
+            turn = shared.turn();
         }
     }
 
-    /// Sleeps once there was nothing to do for a whole tick.
-    fn rest(turn: &mut Turn, idle: bool) -> Next {
+    /// There is nothing to do. Seals the memtable once the store is at rest, and sleeps when that has led to nothing.
+    fn rest(&mut self, turn: &mut Turn, idle: bool) -> Next {
         if !turn.instance.is_usable() {
             return Next::End;
         }
-        if !idle {
+        self.quiet_ticks =
+            if turn.writes == self.writes_seen { self.quiet_ticks.saturating_add(1) } else { 0 };
+        self.writes_seen = turn.writes;
+        if !idle || self.quiet_ticks < self.rest_ticks {
+            return Next::Tick;
+        }
+        if let Ok(true) = turn.instance.seal(REST_BYTES) {
+            turn.wake();
             return Next::Tick;
         }
         turn.asleep.push(thread::current());

@@ -5,8 +5,8 @@ use crate::bindings::exports::esker::kv::maintenance as wit_maintenance;
 use crate::error::{Corruption, Error};
 use crate::job::{Job, JobKind};
 use crate::options::{
-    Compression, Durability, JobKinds, KeyRange, Options, Pressure, Progress, RecoveryMode, ScanOptions,
-    Strategy, Verification,
+    BackPressure, Compression, Durability, JobKinds, KeyRange, Options, Pressure, Progress, RecoveryMode,
+    ScanOptions, Strategy, Verification, WaitReason,
 };
 
 impl From<wit::Error> for Error {
@@ -33,6 +33,7 @@ pub(crate) fn options(from: &Options) -> wit::Options {
         recovery: from.recovery.map(recovery_mode),
         memory_bytes: from.memory_bytes,
         memtable_bytes: from.memtable_bytes,
+        memtable_min_bytes: from.memtable_min_bytes,
         memtable_entries: from.memtable_entries,
         cache_bytes: from.cache_bytes,
         wal_segment_bytes: from.wal_segment_bytes,
@@ -44,6 +45,7 @@ pub(crate) fn options(from: &Options) -> wit::Options {
         compression: from.compression.map(compression),
         table_bytes: from.table_bytes,
         level0_trigger: from.level0_trigger,
+        level0_slow: from.level0_slow,
         level0_stop: from.level0_stop,
         level1_bytes: from.level1_bytes,
         tombstone_percent: from.tombstone_percent,
@@ -110,7 +112,16 @@ pub(crate) fn pressure(from: wit_maintenance::Pressure) -> Pressure {
         sealed_memtables: from.sealed_memtables,
         pending_bytes: from.pending_bytes,
         stalled: from.stalled,
+        back_pressure: from.back_pressure.map(back_pressure),
     }
+}
+
+fn back_pressure(from: wit_maintenance::BackPressure) -> BackPressure {
+    let reason = match from.reason {
+        wit_maintenance::WaitReason::Memtables => WaitReason::Memtables,
+        wit_maintenance::WaitReason::Level0 => WaitReason::Level0,
+    };
+    BackPressure { reason, percent: from.percent }
 }
 
 pub(crate) fn progress(from: wit_maintenance::Progress) -> Progress {

@@ -48,7 +48,9 @@ fn add_contents(types: &mut LinkerInstance<'_, SandboxState>) -> wasmtime::Resul
         "[method]descriptor.write",
         |state: State<'_>, (file, bytes, offset): (Resource<Descriptor>, WasmList<u8>, u64)| {
             // Written from where it is in the component's memory.
-            on_file(&state, &file, |file| write(file, bytes.as_le_slice(&state), offset))
+            let answer = on_file(&state, &file, |file| write(file, bytes.as_le_slice(&state), offset));
+            state.data().wait_after_writing(bytes.len() as u64);
+            answer
         },
     )?;
     types.func_wrap("[method]descriptor.sync-data", |state: State<'_>, (file,)| {

@@ -243,6 +243,12 @@ impl Instance {
         self.maintenance_call(|on, wasm, store| on.call_get_pressure(wasm, store)).map(convert::pressure)
     }
 
+    /// Seals the memtable if it holds at least `min_bytes` and is not empty, so that it is flushed next. Returns whether
+    /// it did.
+    pub fn seal(&mut self, min_bytes: u64) -> Result<bool> {
+        self.maintenance_call(|on, wasm, store| on.call_seal(wasm, store, min_bytes))
+    }
+
     /// Seals the memtable and writes it and all sealed ones to tables, now.
     pub fn flush(&mut self) -> Result<()> {
         self.maintenance_call(|on, wasm, store| on.call_flush(wasm, store))

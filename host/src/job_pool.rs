@@ -21,7 +21,7 @@ use crate::kv_store::Shared;
 use crate::options::JobKinds;
 use crate::worker::{RunningJob, Worker};
 use crate::worker_command::WorkerCommand;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -40,6 +40,7 @@ const IDLE_LOOKS: u32 = 50;
 pub struct JobPool {
     threads: Mutex<Vec<JoinHandle<()>>>,
     stop: Arc<AtomicBool>,
+    compacting: Arc<AtomicU32>,
 }
 
 impl JobPool {
@@ -50,10 +51,11 @@ impl JobPool {
         command: Option<&WorkerCommand>,
     ) -> Result<Self> {
         shared.turn().instance.set_helped(true)?;
-        let pool = Self { threads: Mutex::default(), stop: Arc::default() };
+        let pool = Self { threads: Mutex::default(), stop: Arc::default(), compacting: Arc::default() };
         for worker in workers {
             let (shared, stop) = (Arc::clone(shared), Arc::clone(&pool.stop));
-            let mut thread = WorkerThread { shared, worker, command: command.cloned(), stop };
+            let compacting = Arc::clone(&pool.compacting);
+            let mut thread = WorkerThread { shared, worker, command: command.cloned(), stop, compacting };
             let handle = thread::Builder::new()
                 .name("esker-worker".into())
                 .spawn(move || thread.run())
@@ -80,6 +82,8 @@ struct WorkerThread {
     worker: Worker,
     command: Option<WorkerCommand>,
     stop: Arc<AtomicBool>,
+    /// How many threads have a compaction.
+    compacting: Arc<AtomicU32>,
 }
 
 /// A compaction that is done in slices.
@@ -106,7 +110,7 @@ impl WorkerThread {
         let mut idle_looks = 0;
         let mut writes_seen = 0;
         while !self.stop.load(Ordering::Relaxed) {
-            match self.look(compaction.is_none()) {
+            match self.look(compaction.is_none(), idle_looks >= IDLE_LOOKS) {
                 Found::Urgent(job) => {
                     let outcome = self.run_job(&job);
                     self.bring_back(&job, outcome);
@@ -116,7 +120,7 @@ impl WorkerThread {
                 Found::Nothing(writes) => {
                     idle_looks = if writes == writes_seen { idle_looks + 1 } else { 0 };
                     writes_seen = writes;
-                    if idle_looks < IDLE_LOOKS {
+                    if idle_looks <= IDLE_LOOKS {
                         thread::park_timeout(LOOK_AGAIN);
                     } else {
                         self.sleep(writes_seen);
@@ -134,8 +138,9 @@ impl WorkerThread {
         }
     }
 
-    /// Takes the most urgent job that there is; a compaction only if this thread is `free` of one.
-    fn look(&self, free: bool) -> Found {
+    /// Takes the most urgent job that there is; a compaction only if this thread is `free` of one. While the store is
+    /// `idle`, all threads may have one.
+    fn look(&self, free: bool, idle: bool) -> Found {
         let mut turn = self.shared.turn();
         if !turn.instance.is_usable() {
             return Found::End;
@@ -144,7 +149,13 @@ impl WorkerThread {
         if let Ok(Some(job)) = turn.instance.take_job(URGENT) {
             return Found::Urgent(job);
         }
-        if free && let Ok(Some(job)) = turn.instance.take_job(COMPACTION) {
+        match turn.instance.pressure() {
+            Ok(pressure) if !idle => self.shared.pace.look(&pressure),
+            _ => self.shared.pace.idle(),
+        }
+        let wanted = free && self.compacting.load(Ordering::Relaxed) < self.shared.pace.compacting_max();
+        if wanted && let Ok(Some(job)) = turn.instance.take_job(COMPACTION) {
+            self.compacting.fetch_add(1, Ordering::Relaxed);
             return Found::Compaction(job);
         }
         Found::Nothing(turn.writes)
@@ -171,12 +182,14 @@ impl WorkerThread {
     fn start(&mut self, job: Job) -> Option<Compaction> {
         if self.command.is_some() {
             let outcome = self.run_job(&job);
+            self.compacting.fetch_sub(1, Ordering::Relaxed);
             self.bring_back(&job, outcome);
             return None;
         }
         match self.worker.start(&job) {
             Ok(running) => Some(Compaction { job, running }),
             Err(error) => {
+                self.compacting.fetch_sub(1, Ordering::Relaxed);
                 self.bring_back(&job, Err(error));
                 None
             }
@@ -191,6 +204,7 @@ impl WorkerThread {
             Err(error) => Err(error),
         };
         self.worker.give_up(compaction.running);
+        self.compacting.fetch_sub(1, Ordering::Relaxed);
         self.bring_back(&compaction.job, outcome);
         None
     }

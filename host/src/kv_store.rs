@@ -18,6 +18,7 @@ use crate::job_pool::JobPool;
 use crate::options::{
     Durability, KeyRange, Options, Pressure, Progress, ScanOptions, Verification, WorkerPlace,
 };
+use crate::pace::Pace;
 use crate::runtime::Runtime;
 use crate::sandbox::Sandbox;
 use crate::scan::Scan;
@@ -58,8 +59,9 @@ impl KvStore {
     /// `Directory`, `Locked`, and whatever opening the store answers.
     pub fn open(runtime: &Runtime, dir: impl AsRef<Path>, options: Options) -> Result<Self> {
         let instance = Instance::open(runtime, &dir, &options)?;
-        let shared = Arc::new(Shared::new(instance));
-        let sandbox = Sandbox::for_store(&dir, &options);
+        let pace = Arc::new(Pace::new(options.background_bytes_per_second));
+        let sandbox = Sandbox::for_store(&dir, &options).paced(&pace);
+        let shared = Arc::new(Shared::new(instance, pace));
         let command = match &options.worker_place {
             WorkerPlace::Here => None,
             WorkerPlace::Command(command) => Some(command),
@@ -93,6 +95,7 @@ impl KvStore {
 
     /// Sets `key` to `value`. Returns the write's sequence number.
     pub fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> Result<u64> {
+        self.shared().pace.before_write(key.len() + value.len());
         if let Some(mut turn) = self.shared().free_turn() {
             match turn.write(durability, |instance| instance.put(key, value, durability)) {
                 Err(Error::Busy(_)) if self.has_workers() => {}
@@ -106,6 +109,7 @@ impl KvStore {
 
     /// Removes `key`. Returns the write's sequence number.
     pub fn delete(&self, key: &[u8], durability: Durability) -> Result<u64> {
+        self.shared().pace.before_write(key.len());
         if let Some(mut turn) = self.shared().free_turn() {
             match turn.write(durability, |instance| instance.delete(key, durability)) {
                 Err(Error::Busy(_)) if self.has_workers() => {}
@@ -120,6 +124,7 @@ impl KvStore {
     /// Applies the operations of `batch` as one atomic write: all of them or none survive a crash. Returns the
     /// sequence number of the last one. An empty batch changes nothing.
     pub fn write(&self, batch: &Batch, durability: Durability) -> Result<u64> {
+        self.shared().pace.before_write(batch.as_packed().len());
         if let Some(mut turn) = self.shared().free_turn() {
             match turn.write(durability, |instance| instance.write(batch, durability)) {
                 Err(Error::Busy(_)) if self.has_workers() => {}
@@ -162,7 +167,13 @@ impl KvStore {
 
     /// What the store holds and has done, as a JSON object; cheap enough to ask every second.
     pub fn stats(&self) -> Result<String> {
-        self.read(Instance::stats)
+        let mut stats = self.read(Instance::stats)?;
+        // An object of the component's, to which the host adds what only it knows.
+        if stats.ends_with('}') {
+            stats.truncate(stats.len() - 1);
+            stats.push_str(&format!(r#","pace":{}}}"#, self.shared().pace.to_json()));
+        }
+        Ok(stats)
     }
 
     /// What recovery found when the store was opened, as a JSON object.
@@ -287,17 +298,20 @@ pub(crate) struct Shared {
     /// How many threads wait for their turn. The lock is not fair, so the chores thread, which could take it again
     /// and again, looks here and steps back.
     wanted: AtomicUsize,
+    /// How fast writers and workers go.
+    pub(crate) pace: Arc<Pace>,
     /// Signalled when a worker has brought a job back.
     pub(crate) job_ended: Condvar,
 }
 
 impl Shared {
-    fn new(instance: Instance) -> Self {
+    fn new(instance: Instance, pace: Arc<Pace>) -> Self {
         let turn = Turn { instance, calls: 0, writes: 0, deferred: false, asleep: Vec::new() };
         Self {
             turn: Mutex::new(turn),
             writers: CommitQueue::default(),
             wanted: AtomicUsize::new(0),
+            pace,
             job_ended: Condvar::new(),
         }
     }
@@ -389,9 +403,14 @@ impl Turn {
         self.writes += 1;
         self.deferred |= durability == Durability::Deferred;
         let written = call(&mut self.instance);
+        self.wake();
+        written
+    }
+
+    /// Wakes the threads that wait for something to do.
+    pub(crate) fn wake(&mut self) {
         for thread in self.asleep.drain(..) {
             thread.unpark();
         }
-        written
     }
 }

@@ -63,6 +63,7 @@ mod job;
 mod job_pool;
 mod kv_store;
 mod options;
+mod pace;
 mod packed;
 mod reader;
 mod rights;
@@ -80,8 +81,8 @@ pub use instance::{CursorHandle, Instance, SnapshotHandle};
 pub use job::{Job, JobKind};
 pub use kv_store::KvStore;
 pub use options::{
-    Compression, Durability, JobKinds, KeyRange, Options, Pressure, Progress, RecoveryMode, ScanOptions,
-    Strategy, Verification, WorkerPlace,
+    BackPressure, Compression, Durability, JobKinds, KeyRange, Options, Pressure, Progress, RecoveryMode,
+    ScanOptions, Strategy, Verification, WaitReason, WorkerPlace,
 };
 pub use reader::Reader;
 pub use runtime::{Runtime, component_embedded};

@@ -14,8 +14,11 @@ pub struct Options {
     /// The memory that the store plans with, in bytes: memtables, block cache, job buffers. Default 256 MiB, at
     /// least 8 MiB. The parts below default to shares of it.
     pub memory_bytes: Option<u64>,
-    /// A memtable is sealed and flushed at this size. Default an eighth of the memory.
+    /// A memtable is sealed and flushed at this size at the latest. Default an eighth of the memory.
     pub memtable_bytes: Option<u64>,
+    /// While maintenance keeps up with writes, a memtable is sealed at a smaller size, down to this one. Default a
+    /// quarter of `memtable_bytes`.
+    pub memtable_min_bytes: Option<u64>,
     /// A memtable is also sealed at this many entries. Default none but the size.
     pub memtable_entries: Option<u64>,
     /// The block cache's size in bytes, index and filters of open tables included. Default three eighths of the
@@ -39,6 +42,8 @@ pub struct Options {
     pub table_bytes: Option<u64>,
     /// Level 0 is compacted at this many tables; size-tiered, runs are merged at this many. Default 4.
     pub level0_trigger: Option<u32>,
+    /// Writes are slowed at this many tables in level 0. Default half way from `level0_trigger` to `level0_stop`.
+    pub level0_slow: Option<u32>,
     /// Writes wait for compaction at this many tables in level 0. Default 20.
     pub level0_stop: Option<u32>,
     /// The least size in bytes at which a level below 0 is full; the deepest level takes what there is, each one above
@@ -63,6 +68,9 @@ pub struct Options {
     /// component on a thread of its own that runs flushes and compactions over the same files, so that writes do none
     /// of that work. Default 0: writes do it in slices.
     pub workers: Option<u32>,
+    /// The host's own: the most that flushes and compactions write in a second while nobody waits for them, in bytes,
+    /// so that they leave the disk to others. Those that a write does itself are not counted. Default no limit.
+    pub background_bytes_per_second: Option<u64>,
     /// The host's own: where the workers run.
     pub worker_place: WorkerPlace,
 }
@@ -205,6 +213,26 @@ pub struct Pressure {
     pub pending_bytes: u64,
     /// Whether a write at this moment would have to wait for maintenance.
     pub stalled: bool,
+    /// Why and by how much writes should be slower, if they should. A [`KvStore`](crate::KvStore) sees to it.
+    pub back_pressure: Option<BackPressure>,
+}
+
+/// Why writes are slowed or stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitReason {
+    /// Flushes lag: the memtables' bytes are near their limit.
+    Memtables,
+    /// Compactions lag: level 0 has many tables, and every read has to look into them.
+    Level0,
+}
+
+/// That maintenance has fallen behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackPressure {
+    /// What is behind.
+    pub reason: WaitReason,
+    /// How far between the points where writes are slowed (0) and where they are stopped (100).
+    pub percent: u32,
 }
 
 /// What a slice of maintenance did.

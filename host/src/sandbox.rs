@@ -7,9 +7,11 @@ use crate::files;
 use crate::instance::trap;
 use crate::job::Job;
 use crate::options::Options;
+use crate::pace::Pace;
 use crate::rights::Rights;
 use crate::runtime;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use wasmtime::component::{Component, HasData, Linker, ResourceTable};
 use wasmtime::{Engine, ResourceLimiter, Store};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
@@ -38,6 +40,7 @@ pub struct Sandbox {
     perms: FsPerms,
     memory_limit_bytes: u64,
     rights: Rights,
+    pace: Option<Arc<Pace>>,
 }
 
 impl Sandbox {
@@ -56,6 +59,7 @@ impl Sandbox {
             perms: FsPerms::ReadWrite,
             memory_limit_bytes: limit,
             rights: Rights::All,
+            pace: None,
         }
     }
 
@@ -79,6 +83,12 @@ impl Sandbox {
     /// The same, but with this much memory.
     pub fn memory_limit_bytes(mut self, bytes: u64) -> Self {
         self.memory_limit_bytes = bytes;
+        self
+    }
+
+    /// The same, but what is written goes no faster than `pace` allows background work.
+    pub(crate) fn paced(mut self, pace: &Arc<Pace>) -> Self {
+        self.pace = Some(Arc::clone(pace));
         self
     }
 
@@ -128,6 +138,7 @@ impl Sandbox {
             rights: self.rights.clone(),
             memory: MemoryLimit { limit_bytes: self.memory_limit_bytes, denied_bytes: None },
             stderr,
+            pace: self.pace.clone(),
         })
     }
 }
@@ -139,6 +150,7 @@ pub struct SandboxState {
     rights: Rights,
     memory: MemoryLimit,
     stderr: MemoryOutputPipe,
+    pace: Option<Arc<Pace>>,
 }
 
 impl SandboxState {
@@ -155,6 +167,17 @@ impl SandboxState {
     /// The same, to change it.
     pub(crate) fn rights_mut(&mut self) -> &mut Rights {
         &mut self.rights
+    }
+
+    /// Waits, after so many bytes were written, until more may be.
+    #[inline]
+    pub(crate) fn wait_after_writing(&self, bytes: u64) {
+        if let Some(pace) = &self.pace {
+            let wait = pace.limiter.passed(bytes);
+            if !wait.is_zero() {
+                std::thread::sleep(wait);
+            }
+        }
     }
 
     /// What the component has said before it trapped.

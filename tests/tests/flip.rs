@@ -104,6 +104,7 @@ impl Store {
             block_bytes: 256,
             table_bytes: 1_024,
             level0_trigger: 2,
+            level0_slow: None,
             level0_stop: 10,
             level1_bytes: Some(2_000),
             cache_bytes: Some(0),

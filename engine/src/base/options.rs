@@ -60,8 +60,11 @@ pub struct Options {
     pub recovery: RecoveryMode,
     /// The memory that the store plans with, in bytes; at least 8 MiB. The parts default to shares of it.
     pub memory_bytes: u64,
-    /// A memtable is sealed at this size in bytes. Default an eighth of the memory.
+    /// A memtable is sealed at this size in bytes at the latest. Default an eighth of the memory.
     pub memtable_bytes: Option<u64>,
+    /// While maintenance keeps up with writes, a memtable is sealed at a smaller size, down to this one, in bytes.
+    /// Default a quarter of `memtable_bytes`.
+    pub memtable_min_bytes: Option<u64>,
     /// A memtable is also sealed at this many entries.
     pub memtable_entries: Option<u64>,
     /// The size of the block cache in bytes, index and filters of open tables included. Default three eighths of
@@ -85,6 +88,8 @@ pub struct Options {
     pub table_bytes: u64,
     /// Level 0 is compacted at this many tables; size-tiered, runs are merged at this many.
     pub level0_trigger: u32,
+    /// Writes are slowed at this many tables in level 0. Default half way from the trigger to the stop.
+    pub level0_slow: Option<u32>,
     /// Writes wait for compaction at this many tables in level 0.
     pub level0_stop: u32,
     /// The least size in bytes at which a level below 0 is full; the deepest level takes what there is, each one above
@@ -104,6 +109,7 @@ impl Default for Options {
             recovery: RecoveryMode::default(),
             memory_bytes: 256 << 20,
             memtable_bytes: None,
+            memtable_min_bytes: None,
             memtable_entries: None,
             cache_bytes: None,
             wal_segment_bytes: 10 << 20,
@@ -115,6 +121,7 @@ impl Default for Options {
             compression: Compression::default(),
             table_bytes: 32 << 20,
             level0_trigger: 4,
+            level0_slow: None,
             level0_stop: 20,
             level1_bytes: None,
             tombstone_percent: 30,
@@ -127,6 +134,16 @@ impl Options {
     /// The size of a memtable in bytes.
     pub fn memtable_bytes(&self) -> u64 {
         self.memtable_bytes.unwrap_or(self.memory_bytes / 8)
+    }
+
+    /// The least size of a memtable in bytes.
+    pub fn memtable_min_bytes(&self) -> u64 {
+        self.memtable_min_bytes.unwrap_or((self.memtable_bytes() / 4).max(1024)).min(self.memtable_bytes())
+    }
+
+    /// Writes are slowed at this many tables in level 0.
+    pub fn level0_slow(&self) -> u32 {
+        self.level0_slow.unwrap_or(self.level0_trigger.midpoint(self.level0_stop))
     }
 
     /// The size of the block cache in bytes.
@@ -148,6 +165,7 @@ impl Options {
         let gib = 1 << 30;
         within("memory-bytes", self.memory_bytes, 8 << 20, 4 * gib)?;
         within("memtable-bytes", self.memtable_bytes(), 1024, gib / 2)?;
+        within("memtable-min-bytes", self.memtable_min_bytes(), 1024, self.memtable_bytes())?;
         within("memtable-entries", self.memtable_entries.unwrap_or(u64::MAX), 1, u64::MAX)?;
         within("cache-bytes", self.cache_bytes(), 0, 4 * gib)?;
         within("wal-segment-bytes", self.wal_segment_bytes, 1024, 4 * gib)?;
@@ -157,6 +175,8 @@ impl Options {
         within("table-bytes", self.table_bytes, 1024, gib)?;
         within("level0-trigger", u64::from(self.level0_trigger), 1, 1000)?;
         within("level0-stop", u64::from(self.level0_stop), u64::from(self.level0_trigger) + 1, 10_000)?;
+        let (trigger, stop) = (u64::from(self.level0_trigger), u64::from(self.level0_stop));
+        within("level0-slow", u64::from(self.level0_slow()), trigger, stop)?;
         within("level1-bytes", self.level1_bytes(), 1024, u64::MAX)?;
         within("tombstone-percent", u64::from(self.tombstone_percent), 0, 100)
     }

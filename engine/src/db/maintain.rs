@@ -11,7 +11,6 @@
 
 use super::Db;
 use super::install::Names;
-use super::stats::StallReason;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::file_name::FileName;
 use crate::compaction::{Busy, Plan, Reason};
@@ -21,32 +20,10 @@ use crate::version::VersionEdit;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// So many sealed memtables may wait; a write that would seal one more waits for a flush.
-const SEALED_MAX: usize = 2;
-/// A write that owes less maintenance than this leaves it to the next one.
-const SLICE_BYTES: u64 = 64 * 1024;
-/// A write that waits works in slices of this size.
-const WAIT_SLICE_BYTES: u64 = 1 << 20;
 /// After a job has failed, it is tried again when so many bytes have been written.
 const RETRY_BYTES: u64 = 1 << 20;
-/// A write does at least and at most so many times its own bytes of pending maintenance.
-const PACE_MIN: u64 = 2;
-const PACE_MAX: u64 = 32;
-/// So many file numbers are reserved at once for jobs that are given away.
-const NUMBERS_AHEAD: u64 = 256;
-
-/// What waits to be done in the background.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pressure {
-    /// Tables in level 0.
-    pub level0_tables: u32,
-    /// Sealed memtables that wait to be flushed.
-    pub sealed_memtables: u32,
-    /// About how many bytes compaction should move but has not.
-    pub pending_bytes: u64,
-    /// Whether a write at this moment would have to wait for maintenance.
-    pub stalled: bool,
-}
+/// So many file numbers are reserved at once for jobs that are given away: each time costs a sync.
+const NUMBERS_AHEAD: u64 = 4096;
 
 /// What a slice of maintenance has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,9 +58,6 @@ pub(super) struct Maintenance<F: Fs> {
     pending_bytes: u64,
     merge_all: MergeAll,
 
-    // Pace.
-    /// Bytes of maintenance that writes owe.
-    debt: u64,
     /// How many bytes must be written before a failed job is tried again.
     retry_after: u64,
     /// Why the last job failed, until one succeeds.
@@ -122,7 +96,6 @@ impl<F: Fs> Maintenance<F> {
             oldest_snapshot: None,
             pending_bytes: 0,
             merge_all: MergeAll::No,
-            debt: 0,
             retry_after: 0,
             failure: None,
             last_failure: None,
@@ -133,6 +106,17 @@ impl<F: Fs> Maintenance<F> {
     pub fn version_changed(&mut self, pending_bytes: u64) {
         self.maybe_due = true;
         self.pending_bytes = pending_bytes;
+    }
+
+    /// About how many bytes compaction should move but has not.
+    pub fn pending_bytes(&self) -> u64 {
+        self.pending_bytes
+    }
+
+    /// Whether a job has failed and is not tried again yet. Counts `bytes` that were written.
+    pub fn must_retry_later(&mut self, bytes: u64) -> bool {
+        self.retry_after = self.retry_after.saturating_sub(bytes);
+        self.retry_after > 0
     }
 
     /// A memtable was sealed whose last sequence number is `last`; the log goes on at segment `log`.
@@ -206,15 +190,30 @@ impl<F: Fs, C: Clock> Db<F, C> {
     pub fn compact(&mut self, budget_bytes: u64) -> Result<Progress> {
         self.check_writable()?;
         if self.maintenance.merge_all == MergeAll::No {
-            if self.view.active.entries() > 0 {
-                self.wait_for_maintenance()?;
-                self.seal()?;
-            }
+            self.seal_memtable(0)?;
             self.maintenance.merge_all = MergeAll::Wanted;
         }
         let mut progress = self.maintain(budget_bytes)?;
         progress.more = self.maintenance.merge_all != MergeAll::No;
         Ok(progress)
+    }
+
+    /// Seals the memtable if it holds at least `min_bytes` and is not empty, so that it is flushed next. Returns whether
+    /// it did.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` where it would have to wait for a worker; those of the log; and those of maintenance, where it must do some
+    /// first.
+    pub fn seal_memtable(&mut self, min_bytes: u64) -> Result<bool> {
+        self.check_writable()?;
+        let active = &self.view.active;
+        if active.entries() == 0 || active.bytes() < min_bytes {
+            return Ok(false);
+        }
+        self.wait_for_maintenance()?;
+        self.seal()?;
+        Ok(true)
     }
 
     /// Seals the memtable, and writes it and all sealed ones to tables.
@@ -223,26 +222,11 @@ impl<F: Fs, C: Clock> Db<F, C> {
     ///
     /// `Busy` where a worker has the flush; and those of the files. Nothing is lost by them: the log has the data.
     pub fn flush(&mut self) -> Result<()> {
-        self.check_writable()?;
-        if self.view.active.entries() > 0 {
-            self.wait_for_maintenance()?;
-            self.seal()?;
-        }
+        self.seal_memtable(0)?;
         while !self.view.sealed.is_empty() {
             self.flush_slice(u64::MAX)?;
         }
         self.sync_edit()
-    }
-
-    /// What waits to be done in the background.
-    pub fn pressure(&self) -> Pressure {
-        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        Pressure {
-            level0_tables: count(self.view.version.level(0).len()),
-            sealed_memtables: count(self.view.sealed.len()),
-            pending_bytes: self.maintenance.pending_bytes,
-            stalled: self.must_flush() || self.must_compact(),
-        }
     }
 
     /// Whether workers take jobs. While they do, writes do no maintenance of their own; one that would have to wait
@@ -347,66 +331,13 @@ impl<F: Fs, C: Clock> Db<F, C> {
         Ok(())
     }
 
-    /// What a write of `bytes` owes to maintenance. A failure is remembered, not returned: the write itself is done.
-    pub(super) fn pace(&mut self, bytes: u64) {
-        self.maintenance.retry_after = self.maintenance.retry_after.saturating_sub(bytes);
-        if self.maintenance.retry_after > 0 || self.maintenance.helped || !self.has_work() {
-            return;
-        }
-        self.maintenance.debt += bytes.saturating_mul(self.pace_ratio());
-        if self.maintenance.debt >= SLICE_BYTES {
-            let budget = std::mem::take(&mut self.maintenance.debt);
-            let _remembered = self.slice(budget);
-        }
-    }
-
-    /// How many bytes of maintenance a written byte owes: enough that what is pending is done before writes would
-    /// have to wait.
-    fn pace_ratio(&self) -> u64 {
-        let room = u64::from(self.options.level0_stop)
-            .saturating_sub(self.view.version.level(0).len() as u64)
-            .max(1);
-        let until_stop = room.saturating_mul(self.options.memtable_bytes());
-        (self.maintenance.pending_bytes / until_stop.max(1) + 1).clamp(PACE_MIN, PACE_MAX)
-    }
-
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         let due = self.maintenance.maybe_due
             || self.maintenance.merge_all == MergeAll::Wanted
             || self.maintenance.oldest_snapshot != self.snapshots.oldest();
         let flush = !self.view.sealed.is_empty() && !self.maintenance.flush_taken();
         let clean_up = self.unneeded.edit_pending() && !self.maintenance.clean_up_taken();
         due || flush || clean_up || self.maintenance.own_compaction.is_some()
-    }
-
-    fn must_flush(&self) -> bool {
-        self.view.sealed.len() >= SEALED_MAX
-    }
-
-    fn must_compact(&self) -> bool {
-        self.view.version.level(0).len() >= self.options.level0_stop as usize
-    }
-
-    /// Works until a memtable may be sealed, and records how long a write had to wait for it.
-    pub(super) fn wait_for_maintenance(&mut self) -> Result<()> {
-        if self.must_flush() {
-            let start = self.clock.now_micros();
-            while self.must_flush() {
-                self.flush_slice(WAIT_SLICE_BYTES)?;
-            }
-            self.counters.stalled(StallReason::Memtables, self.clock.now_micros() - start);
-        }
-        if self.must_compact() {
-            let start = self.clock.now_micros();
-            while self.must_compact() {
-                // Where nothing is left to do, tables may have been moved out of level 0 just now.
-                if self.compaction_slice(WAIT_SLICE_BYTES)?.is_none() && self.must_compact() {
-                    return Err(busy("level 0 is full, and a worker compacts it"));
-                }
-            }
-            self.counters.stalled(StallReason::Level0, self.clock.now_micros() - start);
-        }
-        Ok(())
     }
 
     /// Hands deferred writes over that have waited long enough.
@@ -422,7 +353,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     }
 
     /// One slice of the most urgent work; `None` where there is none.
-    fn slice(&mut self, budget: u64) -> Result<Option<u64>> {
+    pub(super) fn slice(&mut self, budget: u64) -> Result<Option<u64>> {
         if !self.view.sealed.is_empty() && !self.maintenance.flush_taken() {
             return self.flush_slice(budget).map(Some);
         }
@@ -451,7 +382,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         error
     }
 
-    fn flush_slice(&mut self, budget: u64) -> Result<u64> {
+    pub(super) fn flush_slice(&mut self, budget: u64) -> Result<u64> {
         let mut runner = match self.maintenance.own_flush.take() {
             Some(runner) => runner,
             None => {
@@ -474,7 +405,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         }
     }
 
-    fn compaction_slice(&mut self, budget: u64) -> Result<Option<u64>> {
+    pub(super) fn compaction_slice(&mut self, budget: u64) -> Result<Option<u64>> {
         let mut runner = match self.maintenance.own_compaction.take() {
             Some(runner) => runner,
             None => match self.compaction_job()? {
@@ -649,7 +580,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     }
 }
 
-fn busy(why: &str) -> Error {
+pub(super) fn busy(why: &str) -> Error {
     Error::new(
         ErrorKind::Busy,
         format!("writes wait for maintenance: {why}; try again when its job has ended"),

@@ -7,6 +7,7 @@
 //! cursor     a scan that pins its view
 //! maintain   flushes and compactions, in slices
 //! install    what becomes of their results
+//! pace       how maintenance keeps up with writes
 //! reader     follows a primary by its files, in this process or another one
 //! verify     every checksum, order and reference
 //! ```
@@ -18,6 +19,7 @@ mod cursor;
 mod install;
 mod maintain;
 mod open;
+mod pace;
 mod reader;
 mod report;
 mod snapshot;
@@ -29,7 +31,8 @@ mod view;
 mod write;
 
 pub use cursor::Cursor;
-pub use maintain::{Pressure, Progress};
+pub use maintain::Progress;
+pub use pace::{BackPressure, Pressure, WaitReason};
 pub use reader::{ReadView, Reader};
 pub use report::RecoveryReport;
 pub use snapshot::Snapshot;
@@ -47,6 +50,7 @@ use crate::version::{Manifest, State};
 use crate::wal::Writer;
 use install::Unneeded;
 use maintain::Maintenance;
+use pace::MemtableSize;
 use snapshot::Snapshots;
 use stats::Counters;
 use std::collections::VecDeque;
@@ -82,6 +86,9 @@ pub struct Db<F: Fs, C: Clock> {
     manifest: Manifest<F>,
     state: State,
     maintenance: Maintenance<F>,
+    /// Bytes of maintenance that writes owe.
+    debt: u64,
+    memtable_size: MemtableSize,
     /// Sealed log segments on disk, oldest first.
     segments: VecDeque<u64>,
     unneeded: Unneeded,

@@ -14,6 +14,7 @@
 use super::Db;
 use super::install::Unneeded;
 use super::maintain::Maintenance;
+use super::pace::MemtableSize;
 use super::report::RecoveryReport;
 use super::snapshot::Snapshots;
 use super::stats::Counters;
@@ -472,6 +473,7 @@ fn clean_up<F: Fs>(
 impl<F: Fs> Recovered<F> {
     fn into_db<C: Clock>(self, clock: C, options: Options) -> Db<F, C> {
         let picker = Picker::new(&options);
+        let memtable_size = MemtableSize::new(&options);
         let mut maintenance = Maintenance::new();
         maintenance.version_changed(picker.pending_bytes(&self.state.version));
         let view = View {
@@ -499,6 +501,8 @@ impl<F: Fs> Recovered<F> {
             manifest: self.manifest,
             state: self.state,
             maintenance,
+            debt: 0,
+            memtable_size,
             segments: self.segments,
             unneeded: Unneeded::default(),
             counters: Counters::default(),

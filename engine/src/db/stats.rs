@@ -1,6 +1,7 @@
 //! What a store holds and has done.
 
 use super::Db;
+use super::pace::WaitReason;
 use crate::base::json::Json;
 use crate::env::{Clock, Fs};
 use crate::sstable::CacheStats;
@@ -45,20 +46,6 @@ impl Work {
     }
 }
 
-/// Why a write had to wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StallReason {
-    /// As many sealed memtables wait for a flush as may.
-    Memtables,
-    /// Level 0 has as many tables as it may have.
-    Level0,
-}
-
-impl StallReason {
-    /// Each reason, with its name in statistics.
-    const ALL: [(Self, &'static str); 2] = [(Self::Memtables, "memtables"), (Self::Level0, "level0")];
-}
-
 /// How often and how long writes had to wait, for one reason.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Stall {
@@ -97,7 +84,8 @@ pub(super) struct Counters {
     pub compactions: Work,
     pub jobs_done_by_workers: u64,
     pub jobs_failed: u64,
-    stalls: [Stall; StallReason::ALL.len()],
+    slowdowns: [Stall; WaitReason::ALL.len()],
+    stalls: [Stall; WaitReason::ALL.len()],
 }
 
 impl Counters {
@@ -107,8 +95,15 @@ impl Counters {
         self.bytes += bytes;
     }
 
+    /// A write has worked so long beyond its share.
+    pub fn slowed(&mut self, reason: WaitReason, micros: u64) {
+        if let Some(slowdown) = self.slowdowns.get_mut(reason as usize) {
+            slowdown.record(micros);
+        }
+    }
+
     /// A write has waited so long.
-    pub fn stalled(&mut self, reason: StallReason, micros: u64) {
+    pub fn stalled(&mut self, reason: WaitReason, micros: u64) {
         if let Some(stall) = self.stalls.get_mut(reason as usize) {
             stall.record(micros);
         }
@@ -217,7 +212,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
             .member("sealed_memtables", u64::from(pressure.sealed_memtables))
             .member("pending_bytes", pressure.pending_bytes)
             .member("stalled", pressure.stalled)
-            .member("stalls", self.stalls_json())
+            .member("slowdowns", by_reason(&counters.slowdowns))
+            .member("stalls", by_reason(&counters.stalls))
             .member("level0_trigger", u64::from(self.options.level0_trigger))
             .member("level0_stop", u64::from(self.options.level0_stop))
             .member("jobs", self.jobs_json())
@@ -230,6 +226,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         Json::object()
             .member("bytes_max", self.options.memory_bytes)
             .member("memtable", self.view.active.bytes())
+            .member("memtable_target", self.memtable_size.bytes())
             .member("memtable_max", self.options.memtable_bytes())
             .member("memtable_entries", self.view.active.entries())
             .member("sealed_memtables", sealed)
@@ -284,11 +281,10 @@ impl<F: Fs, C: Clock> Db<F, C> {
             .member("failed", self.counters.jobs_failed)
             .member("last_failure", last_failure.as_deref())
     }
+}
 
-    fn stalls_json(&self) -> Json {
-        StallReason::ALL
-            .iter()
-            .zip(&self.counters.stalls)
-            .fold(Json::object(), |json, ((_, name), stall)| json.member(name, stall.to_json()))
-    }
+/// For each reason, how often and how long.
+fn by_reason(stalls: &[Stall]) -> Json {
+    let named = WaitReason::ALL.iter().zip(stalls);
+    named.fold(Json::object(), |json, ((_, name), stall)| json.member(name, stall.to_json()))
 }

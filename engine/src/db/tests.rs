@@ -240,6 +240,20 @@ fn what_an_edit_replaces_stays_until_a_worker_has_made_the_edit_durable() {
     assert_eq!(db.take_job(Kinds::ALL), Ok(None));
 }
 
+/// With a limit below the size of an empty memtable, every write sealed two: its own and an empty one.
+#[test]
+fn an_empty_memtable_is_never_sealed() {
+    let fs = MemFs::new();
+    let options = Options { memtable_bytes: Some(1024), ..small() };
+    let mut db = Db::open(fs.clone(), ManualClock::default(), options).expect("opens");
+    db.set_helped(true);
+    db.put(b"a", b"1", Durability::Buffered).expect("writes");
+    assert_eq!(db.pressure().sealed_memtables, 0);
+    db.put(b"b", b"2", Durability::Buffered).expect("writes");
+    let flush = db.take_job(Kinds::ALL).expect("writable").expect("a memtable is sealed");
+    assert_eq!(run(&fs, &flush.encode()).tables.len(), 1);
+}
+
 /// A worker that is told of a failed sync must tell the primary: the system does not tell again.
 #[test]
 fn a_primary_whose_worker_could_not_sync_for_it_writes_no_more() {

@@ -183,7 +183,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// Seals what is full, and waits for maintenance where too much of it is pending.
     fn make_room(&mut self) -> Result<()> {
         let active = &self.view.active;
-        let full = active.bytes() >= self.options.memtable_bytes()
+        // An empty memtable has a size as well, which may be above the smallest limits.
+        let full = active.entries() > 0 && active.bytes() >= self.memtable_size.bytes()
             || self.options.memtable_entries.is_some_and(|entries| active.entries() >= entries);
         if full {
             self.wait_for_maintenance()?;
@@ -222,6 +223,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// Seals the active memtable. The log moves to a new segment with it, so that a memtable covers whole segments.
     pub(super) fn seal(&mut self) -> Result<()> {
         self.rotate_log()?;
+        self.adapt_memtable();
         self.maintenance.memtable_sealed(self.last_sequence, self.wal.number());
         let mut sealed = self.view.sealed.clone();
         sealed.insert(0, Arc::clone(&self.view.active));

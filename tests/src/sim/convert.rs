@@ -3,8 +3,8 @@
 use esker_engine::base::batch::Operation;
 use esker_engine::base::coding::Decoder;
 use esker_engine::{
-    Batch, Compression, Durability, Error, ErrorKind, KeyRange, Kinds, Options, Pressure, Progress,
-    RecoveryMode, ScanOptions, Verification,
+    BackPressure, Batch, Compression, Durability, Error, ErrorKind, KeyRange, Kinds, Options, Pressure,
+    Progress, RecoveryMode, ScanOptions, Strategy, Verification, WaitReason,
 };
 
 use super::bindings::esker::kv::types as wit;
@@ -36,6 +36,7 @@ pub(super) fn options(from: &Options) -> wit::Options {
         }),
         memory_bytes: Some(from.memory_bytes),
         memtable_bytes: from.memtable_bytes,
+        memtable_min_bytes: from.memtable_min_bytes,
         memtable_entries: from.memtable_entries,
         cache_bytes: from.cache_bytes,
         wal_segment_bytes: Some(from.wal_segment_bytes),
@@ -50,9 +51,14 @@ pub(super) fn options(from: &Options) -> wit::Options {
         }),
         table_bytes: Some(from.table_bytes),
         level0_trigger: Some(from.level0_trigger),
+        level0_slow: from.level0_slow,
         level0_stop: Some(from.level0_stop),
         level1_bytes: from.level1_bytes,
         tombstone_percent: Some(from.tombstone_percent),
+        strategy: Some(match from.strategy {
+            Strategy::Levelled => wit::Strategy::Levelled,
+            Strategy::SizeTiered => wit::Strategy::SizeTiered,
+        }),
     }
 }
 
@@ -96,6 +102,13 @@ pub(super) fn pressure(from: maintenance::Pressure) -> Pressure {
         sealed_memtables: from.sealed_memtables,
         pending_bytes: from.pending_bytes,
         stalled: from.stalled,
+        back_pressure: from.back_pressure.map(|behind| BackPressure {
+            reason: match behind.reason {
+                maintenance::WaitReason::Memtables => WaitReason::Memtables,
+                maintenance::WaitReason::Level0 => WaitReason::Level0,
+            },
+            percent: behind.percent,
+        }),
     }
 }
 
