@@ -88,12 +88,8 @@ impl<H: Handle> SlotFs<H> {
     ///
     /// As [`SlotFs::open`].
     pub fn add(&self, title: String, handle: H) -> Result<()> {
-        let mut slot = Slot::open(title, handle)?;
-        let mut pool = self.change();
-        if slot.is_free() {
-            slot.prepare(pool.generation())?;
-        }
-        pool.slots.push(slot);
+        let slot = Slot::open(title, handle)?;
+        self.change().slots.push(slot);
         Ok(())
     }
 

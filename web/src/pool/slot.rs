@@ -138,7 +138,7 @@ impl<H: Handle> Slot<H> {
     /// # Errors
     ///
     /// Those of the platform.
-    pub fn prepare(&mut self, generation: u64) -> Result<()> {
+    fn prepare(&mut self, generation: u64) -> Result<()> {
         if self.header.generation == 0 {
             self.write_header(Header { generation, ..Header::default() })?;
         }
