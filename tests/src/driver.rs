@@ -6,6 +6,7 @@
 
 mod followers;
 mod reads;
+mod stale;
 mod upkeep;
 mod writes;
 
@@ -42,6 +43,8 @@ pub struct Driver<P: Platform> {
     store: Option<P::Store>,
     cursors: Vec<OpenCursor<CursorOf<P>>>,
     snapshots: Vec<(SnapshotOf<P>, State)>,
+    /// Primaries that others have replaced and that do not know it yet.
+    stale: Vec<P::Store>,
     /// What workers have, oldest first. They outlive the primary.
     jobs: Vec<TakenJob>,
     /// They outlive the primary as well.
@@ -65,6 +68,7 @@ impl<P: Platform> Driver<P> {
             store: None,
             cursors: Vec::new(),
             snapshots: Vec::new(),
+            stale: Vec::new(),
             jobs: Vec::new(),
             readers: Vec::new(),
             hurt: false,
@@ -121,13 +125,15 @@ impl<P: Platform> Driver<P> {
         if trace::is_on() {
             eprintln!("step {}: {step:?} -> {done:?}", self.steps);
         }
-        self.hurt |= done.is_err();
+        let reads_only = matches!(step, Step::OpenReader(_) | Step::CatchUp(_) | Step::Stale { .. });
+        self.hurt |= done.is_err() && !reads_only;
         done.inspect_err(|error| assert_ne!(error.kind(), &ErrorKind::Bug, "{error}"))
     }
 
     /// Drops the store without closing it, and all readers. Workers are left, with jobs that nobody waits for.
     pub fn drop_store(&mut self) {
         self.readers.clear();
+        self.stale.clear();
         self.drop_primary();
     }
 
@@ -241,6 +247,11 @@ impl<P: Platform> Driver<P> {
                 self.check_files()
             }
             Step::Reopen(seed) => self.reopen(*seed),
+            Step::TakeOver(seed) => self.take_over(*seed),
+            Step::Stale { which, act } => {
+                self.act_as_stale(*which, *act);
+                Ok(())
+            }
             Step::Kill(seed) => {
                 let options = self.draw_options(&mut Rng::new(*seed));
                 self.restart(self.platform.clone(), options, End::Kill)?;

@@ -105,6 +105,38 @@ pub enum Step {
     Reopen(u64),
     /// Drop the store without closing it and open again with new options, drawn from this seed.
     Kill(u64),
+    /// Open the store beside the primary, which is not asked, with new options drawn from this seed.
+    TakeOver(u64),
+    /// Let a primary that was replaced go on.
+    Stale {
+        /// Which, counted round.
+        which: usize,
+        /// What it does.
+        act: StaleAct,
+    },
+}
+
+/// What a primary does that was replaced and may not know it.
+#[derive(Debug, Clone, Copy)]
+pub enum StaleAct {
+    /// It sets a key, as durably as this.
+    Put(usize, Durability),
+    /// It deletes a key, handed to the operating system.
+    Delete(usize),
+    /// It hands deferred writes over.
+    FlushDeferred,
+    /// It makes all durable.
+    Sync,
+    /// It writes its memtables to tables.
+    Flush,
+    /// It does maintenance.
+    Maintain,
+    /// It compacts all that it knows.
+    Compact,
+    /// It reads a key.
+    Get(usize),
+    /// It ends in good order.
+    Close,
 }
 
 /// An operation of a write.
@@ -161,7 +193,7 @@ pub struct Mix {
     pub reads: u64,
     /// Flushes, compactions, syncs.
     pub upkeep: u64,
-    /// Closing or killing, and opening again.
+    /// Closing or killing, and opening again; another primary.
     pub reopens: u64,
     /// The longest key has up to so many bytes.
     pub key_bytes: usize,
@@ -273,10 +305,8 @@ impl Writer {
             self.read()
         } else if draw < writes + reads + upkeep {
             self.upkeep()
-        } else if self.rng.percent(50) {
-            Step::Reopen(self.rng.next_u64())
         } else {
-            Step::Kill(self.rng.next_u64())
+            self.reopen()
         }
     }
 
@@ -376,6 +406,30 @@ impl Writer {
         }
     }
 
+    fn reopen(&mut self) -> Step {
+        let seed = self.rng.next_u64();
+        match self.rng.below(100) {
+            0..40 => Step::Reopen(seed),
+            40..75 => Step::Kill(seed),
+            _ => Step::TakeOver(seed),
+        }
+    }
+
+    fn stale_act(&mut self) -> StaleAct {
+        match self.rng.below(10) {
+            0..2 => StaleAct::Put(self.key(), self.rng.pick(self.durabilities)),
+            2 => StaleAct::Put(self.key(), Durability::Synced),
+            3 => StaleAct::Delete(self.key()),
+            4 => StaleAct::FlushDeferred,
+            5 => StaleAct::Sync,
+            6 => StaleAct::Flush,
+            7 => StaleAct::Maintain,
+            8 => StaleAct::Compact,
+            _ if self.rng.percent(50) => StaleAct::Get(self.key()),
+            _ => StaleAct::Close,
+        }
+    }
+
     fn kinds(&mut self) -> Kinds {
         let mut kind = || self.rng.percent(70);
         Kinds { flush: kind(), compaction: kind(), clean_up: kind() }
@@ -402,7 +456,8 @@ impl Writer {
             76..77 => Step::DropReader(self.rng.index(10)),
             77..85 => Step::Sync,
             85..92 => Step::FlushDeferred,
-            92..97 => Step::Wait(self.rng.pick(&[1, 50, 1_000])),
+            92..94 => Step::Wait(self.rng.pick(&[1, 50, 1_000])),
+            94..98 => Step::Stale { which: self.rng.index(10), act: self.stale_act() },
             _ => Step::Verify,
         }
     }

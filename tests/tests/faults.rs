@@ -213,6 +213,7 @@ fn reads_only_tables(step: &Step) -> bool {
         step,
         Step::Reopen(_)
             | Step::Kill(_)
+            | Step::TakeOver(_)
             | Step::OpenReader(_)
             | Step::CatchUp(_)
             | Step::Verify

@@ -115,8 +115,10 @@ impl Store {
         let mut driver = Driver::new(disk.clone(), history.keys.clone(), options.clone());
         let mut life = || {
             driver.restart(disk.clone(), options.clone(), End::Kill)?;
-            let changes =
-                history.steps.iter().filter(|step| !matches!(step, Step::Reopen(_) | Step::Kill(_)));
+            let changes = history
+                .steps
+                .iter()
+                .filter(|step| !matches!(step, Step::Reopen(_) | Step::Kill(_) | Step::TakeOver(_)));
             changes.into_iter().try_for_each(|step| driver.step(step))?;
             driver.store().sync()?;
             if seed % 2 == 1 { driver.store().close() } else { Ok(()) }
