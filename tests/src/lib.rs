@@ -18,6 +18,7 @@ pub mod platform;
 pub mod program;
 #[cfg(all(doctest, feature = "component"))]
 mod readme;
+pub mod rounds;
 pub mod seed;
 #[cfg(feature = "component")]
 pub mod sim;

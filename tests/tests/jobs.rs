@@ -71,7 +71,7 @@ fn dies(seed: u64, nth: u64, call: u64, aftermath: Aftermath) -> bool {
     let live: u64 = driver.store().stats().levels.iter().map(|level| level.tables).sum();
     let tables = disk.names().iter().filter(|name| name.ends_with(".sst")).count();
     assert_eq!(tables as u64, live, "opening removes what the worker has left at call {call}");
-    driver.workers_died() > 0
+    driver.take_workers_died() > 0
 }
 
 /// The primary goes on just before each call in turn that a worker makes: it writes, flushes, compacts other tables,

@@ -10,6 +10,7 @@ use esker_tests::history::{History, Mix, Step};
 use esker_tests::journal::End;
 use esker_tests::options;
 use esker_tests::platform::Platform;
+use esker_tests::rounds::{Plan, Tally};
 use esker_tests::seed::{Rng, for_each_seed};
 use esker_tests::sim::{Component, Quirks};
 
@@ -37,6 +38,23 @@ fn the_component_makes_the_files_that_the_engine_makes() {
         let differ = |name: &String| native.bytes(name) != sandboxed.bytes(name);
         let different: Vec<String> = native.names().into_iter().filter(differ).collect();
         assert!(different.is_empty(), "these files differ: {different:?}");
+    });
+}
+
+/// Lives of the shipped component, each ended by trouble, each followed by a recovery that is judged: see
+/// [`esker_tests::rounds`].
+#[test]
+fn rounds_of_trouble() {
+    for_each_seed("sim", "rounds_of_trouble", 300, |seed| {
+        Plan::random(seed).play::<Component>(&mut Tally::default());
+    });
+}
+
+/// A machine that goes at each call in turn that the component makes of its host.
+#[test]
+fn at_every_host_call_of_short_lives() {
+    for_each_seed("sim", "at_every_host_call_of_short_lives", 6, |seed| {
+        Plan::short(seed).sweep::<Component>(&mut Tally::default());
     });
 }
 

@@ -9,6 +9,7 @@ mod component;
 mod demo;
 mod private_paths;
 mod process;
+mod sim;
 mod test;
 mod tidy;
 mod toolchain;
@@ -33,6 +34,8 @@ enum Command {
     Build(build::Args),
     /// Run every check and every test
     Test,
+    /// Simulate crashes and faults with fresh seeds, on the engine and on the shipped component
+    Sim(sim::Args),
     /// Check the rules of the source tree that no compiler knows
     Tidy,
     /// Build, then show the store at work
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         match command {
             Command::Build(args) => build::run(&workspace, &args)?,
             Command::Test => return Ok(test::run(&workspace)),
+            Command::Sim(args) => sim::run(&workspace, &args)?,
             Command::Tidy => tidy::run(&workspace)?,
             Command::Demo => demo::run(&workspace)?,
         }

@@ -127,9 +127,9 @@ impl<P: Platform> Driver<P> {
         }
     }
 
-    /// How many workers have died of their jobs.
-    pub fn workers_died(&self) -> u64 {
-        self.workers_died
+    /// How many workers have died of their jobs since this was last asked.
+    pub fn take_workers_died(&mut self) -> u64 {
+        std::mem::take(&mut self.workers_died)
     }
 
     /// Runs a job in a worker. One that fails is given up; the files of one that nobody waits for may be gone.

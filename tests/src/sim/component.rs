@@ -13,6 +13,8 @@ use wasmtime::component::ResourceAny;
 use super::convert;
 use super::host::{Birth, Deaths, Files, Instance, Quirks};
 use crate::platform::{Cursor, Entry, Platform, Reader, Store, Worker};
+use crate::rounds::{Machine, Simulated, Trouble};
+use crate::seed::Rng;
 
 /// The memory that a worker has for open tables.
 const WORKER_BYTES: u64 = 100_000;
@@ -38,11 +40,6 @@ impl Component {
         &self.deaths
     }
 
-    /// The same hosts over other files.
-    pub fn over(&self, files: Files) -> Self {
-        Self { files, ..self.clone() }
-    }
-
     fn instance(&self, clock: &ManualClock, dies_at: Option<u64>) -> Result<Instance> {
         self.seed.set(self.seed.get().wrapping_add(1));
         Instance::new(Birth {
@@ -53,6 +50,35 @@ impl Component {
             dies_at,
             deaths: Rc::clone(&self.deaths),
         })
+    }
+}
+
+impl Simulated for Component {
+    fn on(machine: Machine, seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let quirks = Quirks { short_percent: rng.pick(&[0, 5, 50]), has_links: rng.percent(50) };
+        Self::new(machine, quirks, rng.next_u64())
+    }
+
+    fn moved_to(&self, machine: Machine) -> Self {
+        Self { files: machine, deaths: Rc::default(), ..self.clone() }
+    }
+
+    fn arm(&self, trouble: Trouble) {
+        match trouble {
+            Trouble::Fuel(fuel) => self.deaths.fuel.set(Some(fuel)),
+            Trouble::Memory(growth) => self.deaths.growth.set(Some(growth)),
+            Trouble::None | Trouble::Crash(_) | Trouble::Fault(_) | Trouble::Full(_) => {}
+        }
+    }
+
+    fn disarm(&self) {
+        self.deaths.fuel.take();
+        self.deaths.growth.take();
+    }
+
+    fn deaths(&self) -> u64 {
+        self.deaths.count.get()
     }
 }
 
