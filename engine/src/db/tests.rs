@@ -13,6 +13,8 @@ type MemDb = Db<MemFs, ManualClock>;
 fn small() -> Options {
     Options {
         memtable_bytes: Some(4096),
+        // A smaller one would be full with its first entry.
+        memtable_min_bytes: Some(4096),
         table_bytes: 8192,
         level1_bytes: Some(16_384),
         block_bytes: 256,
