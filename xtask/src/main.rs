@@ -4,15 +4,18 @@
 //! `process` (how children are run) and `toolchain` (who can compile for wasm). Nothing here
 //! depends on Esker's own crates, so that a broken engine can still be built, linted and tested.
 
+mod apt;
 mod build;
 mod component;
 mod demo;
+mod names;
 mod private_paths;
 mod process;
 mod sim;
 mod test;
 mod tidy;
 mod toolchain;
+mod web;
 mod workspace;
 
 use std::process::ExitCode;
@@ -40,6 +43,10 @@ enum Command {
     Tidy,
     /// Build, then show the store at work
     Demo,
+    /// Build the npm package and the demo's page for browsers
+    Web(web::Args),
+    /// Measure Esker beside SQLite and IndexedDB in a headless browser
+    WebBench(web::bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +58,8 @@ fn main() -> ExitCode {
             Command::Sim(args) => sim::run(&workspace, &args)?,
             Command::Tidy => tidy::run(&workspace)?,
             Command::Demo => demo::run(&workspace)?,
+            Command::Web(args) => web::run(&workspace, &args)?,
+            Command::WebBench(args) => web::bench::run(&workspace, &args)?,
         }
         Ok(ExitCode::SUCCESS)
     });

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::build::HOST_CRATES;
 use crate::toolchain::{self, TARGET, Toolchain};
 use crate::workspace::Workspace;
-use crate::{build, component, process, tidy};
+use crate::{build, component, process, tidy, web};
 
 /// Runs everything; the count is the last thing printed, also when something failed.
 pub fn run(workspace: &Workspace) -> ExitCode {
@@ -37,6 +37,16 @@ pub fn run(workspace: &Workspace) -> ExitCode {
             counted(&mut cargo, counts)
         });
     }
+    report.step("test the browser's crate in Chromium", |counts| {
+        let toolchain = toolchain.as_ref().context("there is no compiler for wasm")?;
+        counted(&mut web::test::crate_tests(workspace, toolchain)?, counts)
+    });
+    let page = report.step("prepare the page", |_| {
+        web::test::Page::prepare(workspace, toolchain.as_ref().context("there is no compiler for wasm")?)
+    });
+    if let Some(page) = page {
+        report.step("test the page in Chromium", |counts| counted(&mut page.tests(workspace), counts));
+    }
     report.step("run xtask's own tests", |counts| {
         let arguments = ["test", "--locked", "--package=xtask"];
         counted(process::cargo(workspace).args(arguments), counts)
@@ -46,7 +56,12 @@ pub fn run(workspace: &Workspace) -> ExitCode {
         counted(process::cargo(workspace).args(arguments), counts)
     });
     report.step("lint", |_| lint(workspace));
-    report.step("lint the component", |_| lint_component(workspace, toolchain.as_ref()));
+    for (step, package, targets) in [
+        ("lint the component", "esker-component", ["--lib", "--examples"]),
+        ("lint the browser's crate", "esker-web", ["--lib", "--tests"]),
+    ] {
+        report.step(step, |_| lint_for_wasm(workspace, toolchain.as_ref(), package, targets));
+    }
     report.step("build the documentation", |_| {
         let mut cargo = process::cargo(workspace);
         cargo.args(["doc", "--quiet", "--no-deps"]).args(HOST_CRATES);
@@ -65,9 +80,14 @@ fn lint(workspace: &Workspace) -> Result<()> {
     process::run(cargo.args(["--", "-Dwarnings"]))
 }
 
-/// Clippy on the component. Where the wasm toolchain has no clippy, the host's checks the same code
-/// as if it were for the host: generated bindings compile there, though they cannot run.
-fn lint_component(workspace: &Workspace, toolchain: Option<&Toolchain>) -> Result<()> {
+/// Clippy on a crate that is built for wasm. Where the wasm toolchain has no clippy, the host's checks the same
+/// code as if it were for the host: generated bindings compile there, though they cannot run.
+fn lint_for_wasm(
+    workspace: &Workspace,
+    toolchain: Option<&Toolchain>,
+    package: &str,
+    targets: [&str; 2],
+) -> Result<()> {
     let mut cargo = match toolchain.filter(|toolchain| toolchain.has_clippy()) {
         Some(toolchain) => {
             let mut cargo = toolchain.cargo(workspace);
@@ -82,13 +102,13 @@ fn lint_component(workspace: &Workspace, toolchain: Option<&Toolchain>) -> Resul
             cargo
         }
     };
-    cargo.args(["--quiet", "--locked", "--package=esker-component", "--lib", "--examples"]);
+    cargo.args(["--quiet", "--locked", "--package", package]).args(targets);
     process::run(cargo.args(["--", "-Dwarnings"]))
 }
 
-/// Runs a `cargo test`, passes its output on, and adds its result lines to `counts`.
-fn counted(cargo: &mut Command, counts: &mut Counts) -> Result<()> {
-    let mut child = cargo.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+/// Runs a `cargo test` or node's tests, passes its output on, and adds its result lines to `counts`.
+fn counted(tests: &mut Command, counts: &mut Counts) -> Result<()> {
+    let mut child = tests.stdout(Stdio::piped()).spawn().context("cannot start the tests")?;
     let output = child.stdout.take().context("a piped child has its output")?;
     for line in BufReader::new(output).split(b'\n') {
         let line = line?;
@@ -101,7 +121,7 @@ fn counted(cargo: &mut Command, counts: &mut Counts) -> Result<()> {
     }
     let status = child.wait()?;
     if !status.success() {
-        bail!("cargo test failed ({status}); failed tests: {}", counts.failed);
+        bail!("the tests failed ({status}); failed tests: {}", counts.failed);
     }
     Ok(())
 }
@@ -115,9 +135,24 @@ struct Counts {
 }
 
 impl Counts {
-    /// Reads the line with which a test program ends:
-    /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; …`.
+    /// Reads a line with which a test program ends: one of Rust's,
+    /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; …`, or those of node's, `# pass 3`.
     fn of_line(line: &str) -> Option<Self> {
+        Self::of_rust(line).or_else(|| Self::of_node(line))
+    }
+
+    fn of_node(line: &str) -> Option<Self> {
+        let (name, figure) = line.strip_prefix("# ")?.split_once(' ')?;
+        let figure = figure.parse().ok()?;
+        match name {
+            "pass" => Some(Self { passed: figure, ..Self::default() }),
+            "fail" | "cancelled" => Some(Self { failed: figure, ..Self::default() }),
+            "skipped" => Some(Self { skipped: figure, ..Self::default() }),
+            _ => None,
+        }
+    }
+
+    fn of_rust(line: &str) -> Option<Self> {
         let (_, figures) = line.strip_prefix("test result: ")?.split_once(". ")?;
         let figure = |name: &str| {
             let of_name = |part: &str| part.trim().strip_suffix(name)?.trim().parse().ok();
@@ -177,6 +212,9 @@ mod tests {
                     5 filtered out; finished in 0.02s";
         let counts = Counts { passed: 12, failed: 1, skipped: 3 };
         assert_eq!(Counts::of_line(line), Some(counts));
+        assert_eq!(Counts::of_line("# pass 7"), Some(Counts { passed: 7, failed: 0, skipped: 0 }));
+        assert_eq!(Counts::of_line("# cancelled 1"), Some(Counts { passed: 0, failed: 1, skipped: 0 }));
+        assert_eq!(Counts::of_line("# tests 7"), None, "they are counted by what became of them");
         assert_eq!(Counts::of_line("test result: nothing"), None);
         assert_eq!(Counts::of_line("test a_test ... ok"), None);
     }

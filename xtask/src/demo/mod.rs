@@ -12,7 +12,6 @@
 //! set: the demo fails if one is not as promised.
 
 mod esker;
-mod names;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +21,7 @@ use anyhow::{Context, Result, ensure};
 
 use self::esker::{Esker, KilledImport};
 use crate::workspace::Workspace;
-use crate::{build, process};
+use crate::{build, names, process};
 
 /// Rows by their keys.
 type Rows = BTreeMap<String, String>;

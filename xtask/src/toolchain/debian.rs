@@ -19,13 +19,14 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{TARGET, Toolchain, has_target, rustup};
+use crate::apt;
 use crate::private_paths;
 use crate::process;
 use crate::workspace::Workspace;
@@ -54,14 +55,14 @@ pub fn make(workspace: &Workspace, directory: &Path) -> Result<Toolchain> {
     let compiler = match Compiler::complete() {
         Ok(compiler) => compiler,
         Err(lacking) => {
-            install(&PACKAGES).with_context(|| format!("{lacking:#}"))?;
+            apt::install(&PACKAGES).with_context(|| format!("{lacking:#}"))?;
             Compiler::complete()?
         }
     };
     let linker = match find_linker(&compiler) {
         Some(linker) => linker,
         None => {
-            install(&[&format!("lld-{}", compiler.llvm)]).context("no rust-lld")?;
+            apt::install(&[&format!("lld-{}", compiler.llvm)]).context("no rust-lld")?;
             find_linker(&compiler).context("no rust-lld, although lld is installed")?
         }
     };
@@ -139,25 +140,6 @@ impl Compiler {
     fn stamp(&self, sysroot: &Path) -> String {
         format!("layout 1\n{}\n{}\n", sysroot.display(), self.description)
     }
-}
-
-/// Installs Debian packages.
-fn install(packages: &[&str]) -> Result<()> {
-    ensure!(process::on_path("apt-get"), "this is no Debian system");
-    ensure!(fs::metadata("/proc/self")?.uid() == 0, "only root can install packages");
-    eprintln!("    installing {}", packages.join(", "));
-    let apt = || {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet");
-        command
-    };
-    // A list of packages from an image's birthday may name a compiler that is too old, or files
-    // that have gone. That the update fails need not mean that the installation does.
-    if let Err(error) = process::output(apt().arg("update")) {
-        eprintln!("    {error:#}; going on with the lists that are there");
-    }
-    let options = ["install", "--yes", "--no-install-recommends", "--no-remove"];
-    process::output(apt().args(options).args(packages)).map(drop)
 }
 
 /// A linker for wasm: rustup's toolchains carry one, and LLVM's own does as well if it is as new as
