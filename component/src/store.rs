@@ -239,6 +239,10 @@ impl Reader {
 }
 
 impl GuestReader for Reader {
+    fn stats(&self) -> Result<String, Error> {
+        Ok(self.engine.borrow().stats())
+    }
+
     fn catch_up(&self) -> Result<u64, Error> {
         self.engine.borrow_mut().catch_up().map_err(convert::error)
     }

@@ -6,6 +6,7 @@
 //!                 store in use ── maintain one slice, so that work does not pile up for ever
 //!                 nothing written for a second ── seal the memtable, and maintain what comes of it
 //!                 nothing left to do ── sleep until the next write
+//! once a second:  tell other processes the store's figures, if anybody has called since
 //! ```
 //!
 //! A slice is short, and the thread steps back after it when anybody waits: a reader or writer never waits for
@@ -17,13 +18,16 @@ use crate::options::{Options, Progress};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How much one slice of maintenance reads and writes.
 const SLICE_BYTES: u64 = 256 << 10;
 
 /// How long deferred writes may wait by default, in milliseconds (wit/esker.wit).
 const DEFERRED_MILLIS: u32 = 100;
+
+/// How long published figures stay, while the store is in use.
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The longest time between two looks at the store, in milliseconds.
 const TICK_MILLIS_MAX: u32 = 50;
@@ -54,6 +58,7 @@ impl Chores {
             quiet_ticks: 0,
             rest_ticks: REST_MILLIS.div_ceil(tick_millis),
             helped: options.workers.unwrap_or(0) > 0,
+            published: None,
         };
         let tick = Duration::from_millis(tick_millis.into());
         let thread = thread::Builder::new()
@@ -94,6 +99,8 @@ struct Round {
     rest_ticks: u32,
     /// Whether workers do the flushes and compactions.
     helped: bool,
+    /// When the figures were published, and after how many calls.
+    published: Option<(Instant, u64)>,
 }
 
 impl Round {
@@ -109,6 +116,24 @@ impl Round {
                 return;
             }
             next = self.look();
+            // A store that goes to sleep leaves its last figures.
+            self.publish(matches!(next, Next::Sleep));
+        }
+    }
+
+    /// Tells other processes the store's figures, once in a while and when it is `time`, unless nobody has called since.
+    fn publish(&mut self, time: bool) {
+        let due = |(at, calls): (Instant, u64)| {
+            calls != self.calls_seen && (time || at.elapsed() >= PUBLISH_INTERVAL)
+        };
+        if !self.published.is_none_or(due) {
+            return;
+        }
+        self.published = Some((Instant::now(), self.calls_seen));
+        let mut turn = self.shared.turn();
+        let Ok(component) = turn.instance.stats() else { return };
+        if let Ok(stats) = self.shared.with_own_stats(&component) {
+            turn.instance.publish(&stats);
         }
     }
 

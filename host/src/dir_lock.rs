@@ -1,17 +1,19 @@
 //! The lock on a store's directory: WASI has none, so the host keeps it.
 //!
-//! An advisory lock (`flock`) on the file `LOCK`, which holds the process's number for whoever is refused. The
+//! An advisory lock (`flock`) on the file `LOCK`, which holds the process's number for whoever is refused, and what the
+//! process tells about its store (`published`). The
 //! operating system drops the lock with the process, however it ends; the file stays, since removing it would let
 //! two processes lock two files of the same name.
 
 use crate::error::{Error, Result};
+use crate::published;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The name of the lock file. The store ignores it.
-const LOCK_NAME: &str = "LOCK";
+pub(crate) const LOCK_NAME: &str = "LOCK";
 
 /// A directory that this handle alone may open as a store. Unlocked when dropped.
 #[derive(Debug)]
@@ -43,6 +45,12 @@ impl DirLock {
         &self.dir
     }
 
+    /// Tells other processes the store's figures, as far as that works: see `published`.
+    pub(crate) fn publish(&self, stats: &str) {
+        // Whoever looks sees older ones, or none: nothing depends on them.
+        let _not_told = published::write(&self.file, std::process::id(), stats);
+    }
+
     /// Unlocks, and removes the lock file if this lock made it: for a directory that turned out to be no store.
     pub fn discard(self) {
         if self.created {
@@ -51,13 +59,15 @@ impl DirLock {
         }
     }
 
-    /// `None` when the lock file was removed between opening and locking it: the lock would be on a file that
-    /// nobody else finds.
+    /// `None` when the lock file was removed between opening and locking it (the lock would be on a file that nobody else
+    /// finds), or when somebody was looking.
     fn try_acquire(dir: &Path) -> Result<Option<Self>> {
         let path = dir.join(LOCK_NAME);
         let (mut file, created) = open_lock_file(&path).map_err(|error| unusable(dir, &error))?;
         match file.try_lock() {
             Ok(()) => {}
+            // Somebody is only looking whether the store is open, and has gone by now or will be at once.
+            Err(TryLockError::WouldBlock) if !is_locked(&file) => return Ok(None),
             Err(TryLockError::WouldBlock) => {
                 return Err(Error::Locked { dir: dir.to_path_buf(), holder: read_holder(&mut file) });
             }
@@ -93,6 +103,21 @@ fn open_lock_file(path: &Path) -> io::Result<(File, bool)> {
     }
 }
 
+/// Whether somebody has the store of this lock file open. Looking takes a shared lock for a moment, which an opener that
+/// meets it tells from a store that is open by looking as well.
+pub(crate) fn is_locked(file: &File) -> bool {
+    match file.try_lock_shared() {
+        Ok(()) => {
+            // Closing the file would do.
+            let _ = file.unlock();
+            false
+        }
+        Err(TryLockError::WouldBlock) => true,
+        // A file system without locks: no store is open on it.
+        Err(TryLockError::Error(_)) => false,
+    }
+}
+
 fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(held), Ok(named)) => (held.dev(), held.ino()) == (named.dev(), named.ino()),
@@ -102,8 +127,9 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 fn read_holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
+    // Only digits and ASCII stand there, so 32 bytes are never half a character.
     file.take(32).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+    text.lines().next()?.trim().parse().ok()
 }
 
 fn write_holder(file: &mut File) -> io::Result<()> {

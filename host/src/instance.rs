@@ -222,6 +222,14 @@ impl Instance {
         self.call(|kv, wasm, store| kv.store().call_stats(wasm, store))
     }
 
+    /// Tells other processes the store's figures, which [`Published::read`](crate::Published::read) finds. Nothing
+    /// happens where the instance has no lock.
+    pub fn publish(&self, stats: &str) {
+        if let Some(lock) = &self.lock {
+            lock.publish(stats);
+        }
+    }
+
     /// Makes everything durable and ends the store: every later call answers `Reopen`. The directory is unlocked.
     pub fn close(&mut self) -> Result<()> {
         let closed = self.call(|kv, wasm, store| kv.store().call_close(wasm, store));

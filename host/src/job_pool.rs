@@ -52,10 +52,11 @@ impl JobPool {
     ) -> Result<Self> {
         shared.turn().instance.set_helped(true)?;
         let pool = Self { threads: Mutex::default(), stop: Arc::default(), compacting: Arc::default() };
-        for worker in workers {
+        for (number, worker) in workers.into_iter().enumerate() {
             let (shared, stop) = (Arc::clone(shared), Arc::clone(&pool.stop));
             let compacting = Arc::clone(&pool.compacting);
-            let mut thread = WorkerThread { shared, worker, command: command.cloned(), stop, compacting };
+            let (command, name) = (command.cloned(), format!("worker {}", number + 1));
+            let mut thread = WorkerThread { shared, worker, command, name, stop, compacting };
             let handle = thread::Builder::new()
                 .name("esker-worker".into())
                 .spawn(move || thread.run())
@@ -81,6 +82,8 @@ struct WorkerThread {
     shared: Arc<Shared>,
     worker: Worker,
     command: Option<WorkerCommand>,
+    /// What the statistics call it.
+    name: String,
     stop: Arc<AtomicBool>,
     /// How many threads have a compaction.
     compacting: Arc<AtomicU32>,
@@ -134,6 +137,7 @@ impl WorkerThread {
         }
         if let Some(Compaction { job, running }) = compaction {
             self.worker.give_up(running);
+            self.shared.stats.job_ended(job.id);
             let _ = self.shared.turn().instance.abandon_job(job.id, None);
         }
     }
@@ -147,6 +151,7 @@ impl WorkerThread {
         }
         // An error comes up again at the next write, where somebody can be told.
         if let Ok(Some(job)) = turn.instance.take_job(URGENT) {
+            self.shared.stats.job_begun(job.id, &self.place(&job));
             return Found::Urgent(job);
         }
         match turn.instance.pressure() {
@@ -156,6 +161,7 @@ impl WorkerThread {
         let wanted = free && self.compacting.load(Ordering::Relaxed) < self.shared.pace.compacting_max();
         if wanted && let Ok(Some(job)) = turn.instance.take_job(COMPACTION) {
             self.compacting.fetch_add(1, Ordering::Relaxed);
+            self.shared.stats.job_begun(job.id, &self.place(&job));
             return Found::Compaction(job);
         }
         Found::Nothing(turn.writes)
@@ -173,9 +179,21 @@ impl WorkerThread {
 
     /// Runs a job in one go.
     fn run_job(&mut self, job: &Job) -> Result<Vec<u8>> {
-        match &self.command {
-            Some(command) if job.kind != JobKind::CleanUp => command.run(&job.bytes, &self.stop),
-            _ => self.worker.run(job),
+        match self.command_for(job) {
+            Some(command) => command.run(&job.bytes, &self.stop),
+            None => self.worker.run(job),
+        }
+    }
+
+    fn command_for(&self, job: &Job) -> Option<&WorkerCommand> {
+        self.command.as_ref().filter(|_| job.kind != JobKind::CleanUp)
+    }
+
+    /// Where a job runs, for people.
+    fn place(&self, job: &Job) -> String {
+        match self.command_for(job) {
+            Some(command) => format!("{}: {command}", self.name),
+            None => self.name.clone(),
         }
     }
 
@@ -210,6 +228,7 @@ impl WorkerThread {
     }
 
     fn bring_back(&self, job: &Job, outcome: Result<Vec<u8>>) {
+        self.shared.stats.job_ended(job.id);
         let mut turn = self.shared.turn();
         let finished = outcome.and_then(|outcome| turn.instance.finish_job(&outcome));
         if let Err(error) = finished {

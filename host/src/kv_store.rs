@@ -15,6 +15,7 @@ use crate::commit_queue::{CommitQueue, Request};
 use crate::error::{Error, Result};
 use crate::instance::{CursorHandle, Instance, SnapshotHandle};
 use crate::job_pool::JobPool;
+use crate::latency::Latencies;
 use crate::options::{
     Durability, KeyRange, Options, Pressure, Progress, ScanOptions, Verification, WorkerPlace,
 };
@@ -23,6 +24,7 @@ use crate::runtime::Runtime;
 use crate::sandbox::Sandbox;
 use crate::scan::Scan;
 use crate::snapshot::Snapshot;
+use crate::stats::HostStats;
 use crate::worker::Worker;
 use std::fmt;
 use std::path::Path;
@@ -79,22 +81,26 @@ impl KvStore {
 
     /// The value of `key` in the latest state.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let _timed = self.latencies().get.time();
         self.read(|instance| instance.get(key))
     }
 
     /// The values of many keys, in their order, all from one state.
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
+        let _timed = self.latencies().get.time();
         let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.as_ref().to_vec()).collect();
         self.read(|instance| instance.get_many(&keys))
     }
 
     /// Whether `key` is there, without its value.
     pub fn contains(&self, key: &[u8]) -> Result<bool> {
+        let _timed = self.latencies().get.time();
         self.read(|instance| instance.contains(key))
     }
 
     /// Sets `key` to `value`. Returns the write's sequence number.
     pub fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> Result<u64> {
+        let _timed = self.latencies().put.time();
         self.shared().pace.before_write(key.len() + value.len());
         if let Some(mut turn) = self.shared().free_turn() {
             match turn.write(durability, |instance| instance.put(key, value, durability)) {
@@ -109,6 +115,7 @@ impl KvStore {
 
     /// Removes `key`. Returns the write's sequence number.
     pub fn delete(&self, key: &[u8], durability: Durability) -> Result<u64> {
+        let _timed = self.latencies().put.time();
         self.shared().pace.before_write(key.len());
         if let Some(mut turn) = self.shared().free_turn() {
             match turn.write(durability, |instance| instance.delete(key, durability)) {
@@ -124,6 +131,7 @@ impl KvStore {
     /// Applies the operations of `batch` as one atomic write: all of them or none survive a crash. Returns the
     /// sequence number of the last one. An empty batch changes nothing.
     pub fn write(&self, batch: &Batch, durability: Durability) -> Result<u64> {
+        let _timed = self.latencies().put.time();
         self.shared().pace.before_write(batch.as_packed().len());
         if let Some(mut turn) = self.shared().free_turn() {
             match turn.write(durability, |instance| instance.write(batch, durability)) {
@@ -157,6 +165,7 @@ impl KvStore {
 
     /// Makes every write acknowledged before this call durable.
     pub fn sync(&self) -> Result<()> {
+        let _timed = self.latencies().sync.time();
         self.read(Instance::sync)
     }
 
@@ -167,13 +176,8 @@ impl KvStore {
 
     /// What the store holds and has done, as a JSON object; cheap enough to ask every second.
     pub fn stats(&self) -> Result<String> {
-        let mut stats = self.read(Instance::stats)?;
-        // An object of the component's, to which the host adds what only it knows.
-        if stats.ends_with('}') {
-            stats.truncate(stats.len() - 1);
-            stats.push_str(&format!(r#","pace":{}}}"#, self.shared().pace.to_json()));
-        }
-        Ok(stats)
+        let component = self.shared().turn().instance.stats()?;
+        self.shared().with_own_stats(&component)
     }
 
     /// What recovery found when the store was opened, as a JSON object.
@@ -260,6 +264,10 @@ impl KvStore {
         self.handle.job_pool.is_some()
     }
 
+    fn latencies(&self) -> &Latencies {
+        &self.shared().stats.latencies
+    }
+
     fn shared(&self) -> &Shared {
         &self.handle.shared
     }
@@ -302,6 +310,7 @@ pub(crate) struct Shared {
     pub(crate) pace: Arc<Pace>,
     /// Signalled when a worker has brought a job back.
     pub(crate) job_ended: Condvar,
+    pub(crate) stats: HostStats,
 }
 
 impl Shared {
@@ -313,7 +322,13 @@ impl Shared {
             wanted: AtomicUsize::new(0),
             pace,
             job_ended: Condvar::new(),
+            stats: HostStats::new(),
         }
+    }
+
+    /// The component's figures with those of the host.
+    pub(crate) fn with_own_stats(&self, component: &str) -> Result<String> {
+        self.stats.add_to(component, self.pace.to_json())
     }
 
     /// The instance, as soon as it is free.

@@ -62,15 +62,18 @@ mod instance;
 mod job;
 mod job_pool;
 mod kv_store;
+mod latency;
 mod options;
 mod pace;
 mod packed;
+mod published;
 mod reader;
 mod rights;
 mod runtime;
 mod sandbox;
 mod scan;
 mod snapshot;
+mod stats;
 mod worker;
 mod worker_command;
 
@@ -84,6 +87,7 @@ pub use options::{
     BackPressure, Compression, Durability, JobKinds, KeyRange, Options, Pressure, Progress, RecoveryMode,
     ScanOptions, Strategy, Verification, WaitReason, WorkerPlace,
 };
+pub use published::Published;
 pub use reader::Reader;
 pub use runtime::{Runtime, component_embedded};
 pub use sandbox::Sandbox;

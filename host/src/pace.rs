@@ -12,6 +12,7 @@
 //! where all must stop. The waits are short (tenths of a millisecond) and counted by their reason.
 
 use crate::options::{BackPressure, Pressure, WaitReason};
+use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -147,23 +148,20 @@ impl Pace {
     }
 
     /// The members of the statistics that the host adds: docs/stats.md describes them.
-    pub fn to_json(&self) -> String {
+    pub fn to_json(&self) -> Value {
         let of = |waits: &Waits| {
-            format!(
-                r#"{{"count":{},"micros":{},"micros_max":{}}}"#,
-                waits.count.load(Ordering::Relaxed),
-                waits.micros.load(Ordering::Relaxed),
-                waits.micros_max.load(Ordering::Relaxed)
-            )
+            json!({
+                "count": waits.count.load(Ordering::Relaxed),
+                "micros": waits.micros.load(Ordering::Relaxed),
+                "micros_max": waits.micros_max.load(Ordering::Relaxed),
+            })
         };
-        let nanos_a_kib = self.nanos_a_kib.load(Ordering::Relaxed);
         let [memtables, level0] = &self.waits;
-        format!(
-            r#"{{"bytes_written":{},"nanos_a_kib":{nanos_a_kib},"waits":{{"memtables":{},"level0":{}}}}}"#,
-            self.written.load(Ordering::Relaxed),
-            of(memtables),
-            of(level0)
-        )
+        json!({
+            "bytes_written": self.written.load(Ordering::Relaxed),
+            "nanos_a_kib": self.nanos_a_kib.load(Ordering::Relaxed),
+            "waits": { "memtables": of(memtables), "level0": of(level0) },
+        })
     }
 }
 

@@ -60,6 +60,12 @@ impl Reader {
         self.lock().call(|kv, wasm, reader| kv.reader().call_catch_up(wasm, reader))
     }
 
+    /// What the store holds, as its files say: a JSON object with the members of [`KvStore::stats`](crate::KvStore::stats)
+    /// that need no primary (`epoch`, `last_sequence`, `levels`).
+    pub fn stats(&self) -> Result<String> {
+        self.lock().call(|kv, wasm, reader| kv.reader().call_stats(wasm, reader))
+    }
+
     /// The value of `key`.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.lock().call(|kv, wasm, reader| kv.reader().call_get(wasm, reader, key))

@@ -13,10 +13,12 @@
 //! primary has deferred are not seen until they are handed to the operating system.
 
 use super::cursor::Cursor;
+use super::stats::{levels_json, levels_of};
 use super::view::View;
 use crate::base::batch::check_key;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::file_name::FileName;
+use crate::base::json::Json;
 use crate::base::options::Options;
 use crate::base::range::{KeyRange, ScanOptions};
 use crate::env::{File, Fs};
@@ -109,6 +111,17 @@ impl<F: Fs> Reader<F> {
     /// The sequence number of the last write that is seen.
     pub fn last_sequence(&self) -> u64 {
         self.view.sequence
+    }
+
+    /// What the store holds, as its files say: a JSON object, the part of [`Db::stats`](crate::Db::stats) that does
+    /// without the primary.
+    pub fn stats(&self) -> String {
+        let levels = levels_json(&levels_of(&self.view.view.version));
+        Json::object()
+            .member("epoch", self.epoch)
+            .member("last_sequence", self.view.sequence)
+            .member("levels", levels)
+            .finish()
     }
 
     /// Pins what is seen now.

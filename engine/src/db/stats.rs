@@ -5,7 +5,7 @@ use super::pace::WaitReason;
 use crate::base::json::Json;
 use crate::env::{Clock, Fs};
 use crate::sstable::CacheStats;
-use crate::version::LEVELS;
+use crate::version::{LEVELS, Version};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A counter that reads may raise as well as writes.
@@ -147,18 +147,37 @@ impl Stats {
     }
 }
 
+/// The size of each level, without its target.
+pub(super) fn levels_of(version: &Version) -> [LevelStats; LEVELS] {
+    let mut levels = [LevelStats::default(); LEVELS];
+    for (level, table) in version.tables() {
+        if let Some(stats) = levels.get_mut(level) {
+            stats.tables += 1;
+            stats.bytes += table.size;
+            stats.entries += table.entries;
+            stats.tombstones += table.tombstones;
+        }
+    }
+    levels
+}
+
+pub(super) fn levels_json(levels: &[LevelStats; LEVELS]) -> Json {
+    levels.iter().fold(Json::array(), |list, level| {
+        list.element(
+            Json::object()
+                .member("tables", level.tables)
+                .member("bytes", level.bytes)
+                .member("bytes_target", level.bytes_target)
+                .member("entries", level.entries)
+                .member("tombstones", level.tombstones),
+        )
+    })
+}
+
 impl<F: Fs, C: Clock> Db<F, C> {
     /// What the store holds and has done since it was opened: cheap enough to ask every second.
     pub fn stats(&self) -> Stats {
-        let mut levels = [LevelStats::default(); LEVELS];
-        for (level, table) in self.view.version.tables() {
-            if let Some(stats) = levels.get_mut(level) {
-                stats.tables += 1;
-                stats.bytes += table.size;
-                stats.entries += table.entries;
-                stats.tombstones += table.tombstones;
-            }
-        }
+        let mut levels = levels_of(&self.view.version);
         let targets = self.picker.level_bytes_max(&self.view.version);
         for (stats, target) in levels.iter_mut().zip(targets) {
             stats.bytes_target = target.unwrap_or(0);
@@ -176,16 +195,6 @@ impl<F: Fs, C: Clock> Db<F, C> {
 
     fn stats_json(&self, levels: &[LevelStats; LEVELS], cache: CacheStats) -> Json {
         let counters = &self.counters;
-        let list = levels.iter().fold(Json::array(), |list, level| {
-            list.element(
-                Json::object()
-                    .member("tables", level.tables)
-                    .member("bytes", level.bytes)
-                    .member("bytes_target", level.bytes_target)
-                    .member("entries", level.entries)
-                    .member("tombstones", level.tombstones),
-            )
-        });
         let pressure = self.pressure();
         let failure = self.maintenance.failure.as_ref().map(ToString::to_string);
         let written = counters.flushes.bytes_written + counters.compactions.bytes_written;
@@ -195,7 +204,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             .member("last_sequence", self.last_sequence)
             .member("durable_sequence", self.durable_sequence)
             .member("snapshots", self.snapshots.count())
-            .member("levels", list)
+            .member("levels", levels_json(levels))
             .member("memory", self.memory_json(cache))
             .member("cache", self.cache_json(cache))
             .member("log", self.log_json())

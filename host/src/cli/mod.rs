@@ -9,6 +9,7 @@
 //! range      --from, --to, --prefix
 //! escape     the text form of bytes; rows: tsv, csv, jsonl and their compression
 //! progress   bars on standard error
+//! figures    of a store that another process has open
 //! failure    why a command ended, and its exit code
 //! ```
 //!
@@ -22,6 +23,7 @@ mod delete;
 mod escape;
 mod export;
 mod failure;
+mod figures;
 mod get;
 mod import;
 mod input;

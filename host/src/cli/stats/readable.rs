@@ -1,47 +1,11 @@
-//! `esker stats`: what the store holds and has done.
-//!
-//! The component answers with a JSON object (docs/stats.md). The readable form is made from whatever members it
-//! has, so that figures can come and go.
-
-use std::io::{self, Write};
+//! Figures for people. The readable form is made from whatever members there are, so that figures can come and go.
 
 use serde_json::{Map, Value};
 
-use super::failure::{Failure, Outcome};
-use super::number;
-use super::store::{Expect, StoreArgs};
-
-/// Show what the store holds, what it has done since it was opened, and what recovery found then
-#[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
-pub struct Args {
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  esker stats
-  esker stats --json | jq .recovery";
-
-/// Runs the command.
-pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
-    let (stats, recovery) =
-        store.run(Expect::Store, |store| Ok((store.stats()?, store.recovery_report()?)))?;
-    let mut stats = read(&stats)?;
-    stats.entry("recovery").or_insert(Value::Object(read(&recovery)?));
-    let text = if args.json { format!("{}\n", Value::Object(stats)) } else { readable(&stats) };
-    io::stdout().write_all(text.as_bytes()).map_err(Failure::stdout)
-}
-
-fn read(json: &str) -> Outcome<Map<String, Value>> {
-    serde_json::from_str(json)
-        .map_err(|cause| Failure::other(format!("the component's figures are no JSON object: {cause}")))
-}
+use crate::cli::number;
 
 /// One line for each figure, sections for what belongs together, tables for lists of objects.
-fn readable(stats: &Map<String, Value>) -> String {
+pub fn text(stats: &Map<String, Value>) -> String {
     let mut text = String::new();
     section("", stats, 0, &mut text);
     text
@@ -51,7 +15,8 @@ fn readable(stats: &Map<String, Value>) -> String {
 fn section(section_name: &str, members: &Map<String, Value>, depth: usize, text: &mut String) {
     const VALUE_COLUMN: usize = 36;
     let indent = "  ".repeat(depth);
-    for (name, value) in members {
+    // Histograms are for programs: their quantiles say it shorter.
+    for (name, value) in members.iter().filter(|(name, _)| *name != "buckets") {
         let title = format!("{indent}{}", name.replace('_', " "));
         match value {
             Value::Object(_) | Value::Array(_) if is_nothing(value) => {
@@ -154,7 +119,7 @@ mod tests {
             "losses": [],
             "stalls": { "level0": { "count": 0 } },
         });
-        let lines: Vec<String> = readable(stats.as_object().expect("an object"))
+        let lines: Vec<String> = text(stats.as_object().expect("an object"))
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
             .collect();
