@@ -34,6 +34,9 @@ pub struct Args {
     /// Make the npm package's tarball
     #[arg(long)]
     package: bool,
+    /// Run the tests that need a browser, and no others; they need the `esker` program (cargo xtask build)
+    #[arg(long, conflicts_with = "serve")]
+    test: bool,
 }
 
 /// Builds the package and the page; serves and packs if asked to.
@@ -43,6 +46,11 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     process::step("lay out the page", || site::lay_out(workspace))?;
     if args.package {
         process::step("make the tarball", || npm::pack(workspace).map(drop))?;
+    }
+    if args.test {
+        process::step("test the crate", || process::run(&mut test::crate_tests(workspace, &toolchain)?))?;
+        let page = process::step("prepare the page", || test::Page::prepare(workspace, &toolchain))?;
+        process::step("test the page", || process::run(&mut page.tests(workspace)))?;
     }
     if args.serve {
         let server = serve::Server::start(&site::directory(workspace), args.port)?;
