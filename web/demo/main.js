@@ -30,8 +30,8 @@ start();
 async function start() {
   let db;
   try {
-    // A small memory makes a lively tree: the memtable is flushed every 2 MiB.
-    db = await Esker.open(name, { memoryBytes: 16 << 20, memtableBytes: 2 << 20, durability: "buffered" });
+    // A small memory and small tables make a lively tree.
+    db = await Esker.open(name, { memoryBytes: 16 << 20, memtableBytes: 2 << 20, tableBytes: 1 << 20, durability: "buffered" });
   } catch (error) {
     showRole("closed");
     noticeOfError("The store cannot be opened", error);

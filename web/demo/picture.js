@@ -20,7 +20,9 @@ const BAR = NARROW ? 190 : 468;
 const MEMORY_TOP = 10;
 const LEVEL_TOP = 116;
 const LANE = 42;
-const LEVELS_SHOWN = 3;
+const LEVELS = 7;
+/** Level 0 and the deepest ones are always shown: the store fills its levels from the deepest. The others when in use. */
+const DEEP = 5;
 /** Milliseconds that an arrow stays lit. */
 const LIT = 1100;
 const SPARK_SECONDS = 60;
@@ -33,7 +35,6 @@ export class Picture {
   #figures;
   #now;
   #lanes = [];
-  #flows = [];
   #last;
   #rates = new Rates();
   #lit = [];
@@ -43,16 +44,15 @@ export class Picture {
     this.#now = now;
     this.#svg = place.appendChild(make("svg", { role: "img" }));
     this.#drawMemory();
-    for (let level = 0; level < LEVELS_SHOWN; level += 1) this.#drawLane();
+    for (let level = 0; level < LEVELS; level += 1) this.#drawLane(level);
     this.#drawSpark();
+    this.#place(this.#lanes.map(() => ({ tables: 0 })));
     // Statistics come only when they change: time goes on without them.
     setInterval(() => this.#tick(), 500);
   }
 
   show(stats) {
-    const deepest = stats.levels.reduce((deepest, level, at) => (level.tables ? at : deepest), 0);
-    while (this.#lanes.length <= deepest) this.#drawLane();
-    this.#place();
+    this.#place(stats.levels);
     this.#showMemory(stats);
     const widest = Math.max(1, ...stats.levels.map((level) => level.bytes));
     this.#lanes.forEach((lane, at) => showLane(lane, stats.levels[at], widest));
@@ -78,24 +78,15 @@ export class Picture {
     svg.append(make("line", { x1: 0, x2: WIDTH, y1: LEVEL_TOP - 16, y2: LEVEL_TOP - 16, class: "divide" }));
   }
 
-  #drawLane() {
-    const level = this.#lanes.length;
-    const y = LEVEL_TOP + level * LANE;
-    const lane = make("g");
-    lane.append(text(`Level ${level}`, 0, y + 20, "label"), rect(LEFT, y, BAR, 30, 8, "lane"));
-    const tables = lane.appendChild(make("g", { style: `fill: var(--level-${level})` }));
-    const size = lane.appendChild(text("", WIDTH, y + 14, "label", "end"));
-    const count = lane.appendChild(text("", WIDTH, y + 29, "faint", "end"));
-    this.#svg.append(lane);
-    this.#lanes.push({ y, tables, size, count });
-    // The arrow from above ends in this lane: from the memtable for level 0.
-    const from = level ? y - LANE + 15 : MEMORY_TOP + 22;
-    const flow = make("path", {
-      d: `M ${LEFT - 6} ${from} C ${LEFT - 28} ${from}, ${LEFT - 28} ${y + 15}, ${LEFT - 6} ${y + 15}`,
-      class: "flow", style: `stroke: var(--level-${level})`,
-    });
-    this.#svg.append(flow);
-    this.#flows.push(flow);
+  #drawLane(level) {
+    const colour = `var(--level-${level})`;
+    const lane = this.#svg.appendChild(make("g"));
+    lane.append(text(`Level ${level}`, 0, 20, "label"), rect(LEFT, 0, BAR, 30, 8, "lane"));
+    const tables = lane.appendChild(make("g", { style: `fill: ${colour}` }));
+    const size = lane.appendChild(text("", WIDTH, 14, "label", "end"));
+    const count = lane.appendChild(text("", WIDTH, 29, "faint", "end"));
+    const flow = this.#svg.appendChild(make("path", { class: "flow", style: `stroke: ${colour}` }));
+    this.#lanes.push({ lane, tables, size, count, flow, y: 0 });
   }
 
   #drawSpark() {
@@ -105,14 +96,20 @@ export class Picture {
     this.sparkLine = this.spark.appendChild(make("path", { class: "spark-line" }));
     this.sparkRate = this.spark.appendChild(text("", WIDTH, 22, "label", "end"));
     this.sparkPeak = this.spark.appendChild(text("", WIDTH, 38, "faint", "end"));
-    this.#place();
   }
 
-  /** The sparkline stands below the last lane. */
-  #place() {
-    const top = LEVEL_TOP + this.#lanes.length * LANE + 8;
-    this.spark.setAttribute("transform", `translate(0 ${top})`);
-    this.#svg.setAttribute("viewBox", `0 0 ${WIDTH} ${top + SPARK_HEIGHT + 2}`);
+  /** One lane below the other, those that are not shown left out; the sparkline stands below the last. */
+  #place(levels) {
+    let y = LEVEL_TOP;
+    this.#lanes.forEach((lane, level) => {
+      const shown = level === 0 || level >= DEEP || levels[level].tables > 0;
+      lane.lane.style.display = shown ? "" : "none";
+      lane.lane.setAttribute("transform", `translate(0 ${y})`);
+      lane.y = y;
+      if (shown) y += LANE;
+    });
+    this.spark.setAttribute("transform", `translate(0 ${y + 8})`);
+    this.#svg.setAttribute("viewBox", `0 0 ${WIDTH} ${y + SPARK_HEIGHT + 10}`);
   }
 
   #showMemory({ memory, log, sealed_memtables: sealed }) {
@@ -128,22 +125,28 @@ export class Picture {
 
   /** Lights the arrow of what has happened since the last picture. */
   #lightChanges(before, after) {
-    if (after.flush.jobs > before.flush.jobs) this.#light(0, "flushing the memtable to level 0");
+    if (after.flush.jobs > before.flush.jobs) this.#light(0, MEMORY_TOP + 22, "flushing the memtable to level 0");
     if (after.compaction.jobs + after.compaction_moves <= before.compaction.jobs + before.compaction_moves) return;
-    const grown = after.levels.findLastIndex((level, at) => at > 0 && level.bytes > before.levels[at].bytes);
-    const into = grown > 0 ? grown : after.levels.findLastIndex((level, at) => at > 0 && level.tables > 0);
-    if (into > 0) this.#light(into, `merging level ${into - 1} into level ${into}`);
+    const into = after.levels.findLastIndex((level, at) => at > 0 && level.bytes !== before.levels[at].bytes);
+    if (into < 0) return;
+    const above = before.levels.slice(0, into);
+    const from = Math.max(0, above.findLastIndex((level, at) => level.tables > after.levels[at].tables));
+    this.#light(into, this.#lanes[from].y + 15, `merging level ${from} into level ${into}`);
   }
 
-  #light(level, what) {
-    this.#flows[level]?.classList.add("on");
+  /** Lights the arrow that ends in a level and begins at the height `from`. */
+  #light(level, from, what) {
+    const { flow, y } = this.#lanes[level];
+    const to = y + 15;
+    flow.setAttribute("d", `M ${LEFT - 6} ${from} C ${LEFT - 28} ${from}, ${LEFT - 28} ${to}, ${LEFT - 6} ${to}`);
+    flow.classList.add("on");
     this.#lit.push({ level, what, until: performance.now() + LIT });
   }
 
   #tick() {
     const now = performance.now();
     for (const { level } of this.#lit.filter(({ until }) => until <= now)) {
-      if (!this.#lit.some((lit) => lit.level === level && lit.until > now)) this.#flows[level].classList.remove("on");
+      if (!this.#lit.some((lit) => lit.level === level && lit.until > now)) this.#lanes[level].flow.classList.remove("on");
     }
     this.#lit = this.#lit.filter(({ until }) => until > now);
     const stats = this.#last;
@@ -213,7 +216,7 @@ function showLane(lane, level, widest) {
   const rects = [...lane.tables.children];
   while (rects.length > drawn) rects.pop().remove();
   while (rects.length < drawn) {
-    const table = rect(LEFT + BAR, lane.y + 4, 0, 22, 4, "table new");
+    const table = rect(LEFT + BAR, 4, 0, 22, 4, "table new");
     rects.push(lane.tables.appendChild(table));
   }
   // Root: a level has ten times the bytes of the one above, and both shall be seen.
