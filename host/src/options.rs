@@ -40,7 +40,7 @@ pub struct Options {
     pub compression: Option<Compression>,
     /// The size at which a compaction cuts its tables. Default 32 MiB.
     pub table_bytes: Option<u64>,
-    /// Level 0 is compacted at this many tables; size-tiered, runs are merged at this many. Default 4.
+    /// Level 0 is compacted at this many tables; size-tiered, runs are merged at twice as many. Default 4.
     pub level0_trigger: Option<u32>,
     /// Writes are slowed at this many tables in level 0. Default half way from `level0_trigger` to `level0_stop`.
     pub level0_slow: Option<u32>,
@@ -104,7 +104,7 @@ pub enum RecoveryMode {
 pub enum Strategy {
     /// Sorted levels, each ten times as large as the one above: fewest places to read, least space, more writing.
     Levelled,
-    /// Runs of similar size are merged with each other: least writing, more places to read, up to three times the
+    /// Runs of similar size are merged with each other: least writing, more places to read, up to twice the
     /// space, and for a while twice that while the whole store is merged.
     SizeTiered,
 }

@@ -6,18 +6,20 @@ use crate::workspace::Workspace;
 use crate::{component, process, toolchain};
 
 /// What the host's crates are to cargo, in every command: all packages but the guest's and the browser's,
-/// which are built for wasm, and this one, which is built in the `dev` profile (it runs at this moment).
+/// which are built for wasm, this one, which is built in the `dev` profile (it runs at this moment), and the
+/// simulator of compactions, whose libraries nothing else needs.
 ///
 /// Compiling wasmtime takes minutes. Which features its dependencies get depends on the packages that are
 /// chosen (the engine's cache switches on one of hashbrown's), so choosing the host alone here and all of
 /// them for the tests would compile it twice, like another profile would.
-pub const HOST_CRATES: [&str; 7] = [
+pub const HOST_CRATES: [&str; 8] = [
     "--release",
     "--locked",
     "--workspace",
     "--exclude=esker-component",
     "--exclude=esker-web",
     "--exclude=xtask",
+    "--exclude=esker-compaction-sim",
     "--features=esker-tests/component",
 ];
 

@@ -12,6 +12,7 @@ mod names;
 mod private_paths;
 mod process;
 mod sim;
+mod simulate_compaction;
 mod test;
 mod tidy;
 mod toolchain;
@@ -47,6 +48,8 @@ enum Command {
     Web(web::Args),
     /// Measure Esker beside SQLite and IndexedDB in a headless browser
     WebBench(web::bench::Args),
+    /// Play workloads against the compaction pickers without any file, and draw what they cost
+    SimulateCompaction(simulate_compaction::Args),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
             Command::Demo => demo::run(&workspace)?,
             Command::Web(args) => web::run(&workspace, &args)?,
             Command::WebBench(args) => web::bench::run(&workspace, &args)?,
+            Command::SimulateCompaction(args) => simulate_compaction::run(&workspace, &args)?,
         }
         Ok(ExitCode::SUCCESS)
     });

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::build::HOST_CRATES;
 use crate::toolchain::{self, TARGET, Toolchain};
 use crate::workspace::Workspace;
-use crate::{build, component, process, tidy, web};
+use crate::{build, component, process, simulate_compaction, tidy, web};
 
 /// Runs everything; the count is the last thing printed, also when something failed.
 pub fn run(workspace: &Workspace) -> ExitCode {
@@ -55,6 +55,10 @@ pub fn run(workspace: &Workspace) -> ExitCode {
         let arguments = ["test", "--locked", "--package=esker-web", "--lib"];
         counted(process::cargo(workspace).args(arguments), counts)
     });
+    report.step("test the simulator of compactions", |counts| {
+        let arguments = ["test", "--release", "--locked", simulate_compaction::PACKAGE];
+        counted(process::cargo(workspace).args(arguments), counts)
+    });
     report.step("lint", |_| lint(workspace));
     for (step, package, targets) in [
         ("lint the component", "esker-component", ["--lib", "--examples"]),
@@ -70,11 +74,14 @@ pub fn run(workspace: &Workspace) -> ExitCode {
     report.finish()
 }
 
-/// Clippy on the host's crates, in the profile of the tests, and on xtask in its own.
+/// Clippy on the host's crates and on the simulator, in the profile of their tests, and on xtask in its own.
 fn lint(workspace: &Workspace) -> Result<()> {
     let mut cargo = process::cargo(workspace);
     cargo.arg("clippy").args(HOST_CRATES).args(["--quiet", "--all-targets"]).args(["--", "-Dwarnings"]);
     process::run(&mut cargo)?;
+    let mut cargo = process::cargo(workspace);
+    cargo.args(["clippy", "--release", "--quiet", "--locked", simulate_compaction::PACKAGE, "--all-targets"]);
+    process::run(cargo.args(["--", "-Dwarnings"]))?;
     let mut cargo = process::cargo(workspace);
     cargo.args(["clippy", "--quiet", "--locked", "--package=xtask", "--all-targets"]);
     process::run(cargo.args(["--", "-Dwarnings"]))

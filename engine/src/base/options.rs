@@ -44,7 +44,7 @@ pub enum Strategy {
     /// Sorted levels, each ten times as large as the one above: fewest places to read, least space, more writing.
     #[default]
     Levelled,
-    /// Runs of similar size are merged with each other: least writing, more places to read, up to three times the
+    /// Runs of similar size are merged with each other: least writing, more places to read, up to twice the
     /// space, and for a while twice that while the whole store is merged.
     SizeTiered,
 }
@@ -86,7 +86,7 @@ pub struct Options {
     pub compression: Compression,
     /// The size in bytes at which a compaction cuts its tables.
     pub table_bytes: u64,
-    /// Level 0 is compacted at this many tables; size-tiered, runs are merged at this many.
+    /// Level 0 is compacted at this many tables; size-tiered, runs are merged at twice as many.
     pub level0_trigger: u32,
     /// Writes are slowed at this many tables in level 0. Default half way from the trigger to the stop.
     pub level0_slow: Option<u32>,

@@ -62,9 +62,10 @@ fn pickers_plan_what_the_text_cases_expect() {
 /// Reads a case, and answers its commands.
 fn run(text: &str) -> String {
     let options = Options { level1_bytes: Some(100), ..Options::default() };
+    let tiered = SizeTiered { runs_trigger: 4, space_percent: 200, ..SizeTiered::new(&options) };
     let mut case = Case {
         levelled: Levelled::new(&options),
-        tiered: SizeTiered::new(&options),
+        tiered,
         is_tiered: false,
         drawing: VersionEdit::default(),
         visible_to_all: u64::MAX,

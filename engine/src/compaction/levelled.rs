@@ -24,9 +24,10 @@ use std::sync::Arc;
 
 /// Each level is so many times as large as the one above.
 const LEVEL_RATIO: u64 = 10;
-/// One job takes no further tables of level 0 once it has so many times level 1's size of them: it must end before
-/// the next ones wait for too long.
-const LEVEL0_PORTION: u64 = 2;
+/// One job takes no further tables of level 0 once it has so many times level 1's size of them: it must end some time.
+/// Half as much would end sooner, and write the base level so much more often that a store which is written as fast
+/// as it can be would be a fifth slower (docs/compaction.md).
+const LEVEL0_PORTION: u64 = 4;
 /// Tables of level 0 are merged with each other only where there are so many more than make it full.
 const WITHIN_LEVEL0_BEYOND: usize = 2;
 /// ... and only if so many can be.

@@ -65,11 +65,14 @@ impl SizeTiered {
     /// From a store's options.
     pub fn new(options: &Options) -> Self {
         Self {
-            runs_trigger: options.level0_trigger,
+            // All of them may be in level 0, where they must neither slow nor stop writes.
+            runs_trigger: (2 * options.level0_trigger)
+                .min(options.level0_slow())
+                .min(options.level0_stop - 1),
             ratio_percent: 1,
             width_min: 2,
             width_max: usize::MAX,
-            space_percent: 200,
+            space_percent: 100,
             tombstone_percent: options.tombstone_percent,
         }
     }

@@ -185,7 +185,7 @@ enum StrategyArg {
     /// Sorted levels: fewest places to read, least space, more writing
     #[default]
     Levelled,
-    /// Runs of similar size: least writing, more places to read, up to three times the space
+    /// Runs of similar size: least writing, more places to read, up to twice the space
     SizeTiered,
 }
 

@@ -9,12 +9,13 @@ use super::tree::{Tree, Violation};
 
 /// For each directory with a crate of ours, the crates of ours that it may depend on. The packages
 /// are called `esker-DIRECTORY`, except xtask.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("engine", &[]),
     ("component", &["engine"]),
     ("host", &[]),
     ("tests", &["engine", "host"]),
     ("bench", &["engine", "host"]),
+    ("compaction-sim", &["engine"]),
     ("web", &["engine"]),
     ("fuzz", &["engine"]),
     ("xtask", &[]),
