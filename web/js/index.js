@@ -136,7 +136,9 @@ class Connection {
     const frame = this.#packer.view().slice();
     this.#waiting.set(id, { calls: this.#calls });
     this.#worker.postMessage({ id, frame, writes: this.#writes }, [frame.buffer]);
-    this.#packer.cut(0);
+    // One large value should not hold its memory for ever.
+    if (this.#packer.length > FRAME_BYTES * 4) this.#packer = new Packer(1024);
+    else this.#packer.cut(0);
     this.#calls = [];
     this.#writes = false;
   }

@@ -15,6 +15,8 @@ const SLICE_BYTES = 128 << 10;
 const GROUP_BYTES = 4 << 20;
 /** Deferred writes are looked after so long after the last call. */
 const DEFERRAL_MILLIS = 120;
+/** After so long without a call the store is at rest. */
+const REST_MILLIS = 1000;
 
 const me = crypto.randomUUID();
 
@@ -29,14 +31,14 @@ class Leader {
   #maintaining = false;
   #closed = false;
   #wake = new MessageChannel();
-  #timer;
+  #timers = [];
 
   constructor(store) {
     this.#store = store;
     this.#wake.port1.onmessage = () => this.#step();
   }
 
-  /** Asks for something. `request` is `{ frame }` or `{ call, argument }`, `answer` is told the outcome. */
+  /** Asks for something. `request` is `{ frame, owner }` or `{ call, argument }`, `answer` is told the outcome. */
   ask(request, answer) {
     this.#queue.push({ ...request, answer });
     this.#soon();
@@ -64,11 +66,23 @@ class Leader {
     if (this.#queue[0].frame) this.#execute(this.#nextFrames());
     else await this.#call(this.#queue.shift());
     this.#maintaining = !this.#closed;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#maintaining = true;
-      this.#soon();
-    }, DEFERRAL_MILLIS);
+    this.#timers.forEach(clearTimeout);
+    this.#timers = [
+      setTimeout(() => this.#look(() => true), DEFERRAL_MILLIS),
+      setTimeout(() => this.#look(() => this.#store.rest()), REST_MILLIS),
+    ];
+  }
+
+  /** Goes on with maintenance if `due` finds some, and nothing else is done. */
+  #look(due) {
+    if (this.#busy || this.#closed) return;
+    this.#maintaining = due();
+    this.#soon();
+  }
+
+  /** A tab is gone: lets go of what it held. */
+  forget(owner) {
+    if (!this.#closed) this.#store.forget(owner);
   }
 
   #nextFrames() {
@@ -81,7 +95,10 @@ class Leader {
   #execute(group) {
     let answers;
     try {
-      answers = this.#store.execute(group.map(({ frame }) => frame));
+      answers = this.#store.execute(
+        group.map(({ frame }) => frame),
+        group.map(({ owner }) => owner ?? 0),
+      );
     } catch (error) {
       // The engine has panicked in the middle: what was written of this is open, and there is no more of it here.
       group.forEach(({ answer }) => answer({ error: EskerError.from(error).plain() }));
@@ -166,10 +183,16 @@ class Member {
   #toLeader;
   #giveUp = new AbortController();
   #unlock;
+  #leave;
+  #gone = new Promise((leave) => (this.#leave = leave));
   /** What the page has asked for and was not answered, by the page's number. */
   #pending = new Map();
   #opened = false;
   #ended = false;
+  /** As leader: the other tabs by their names, each with its channel and its number. */
+  #others = new Map();
+  #nextNumber = 1;
+  #requests;
 
   constructor(name, options, toPage) {
     this.#name = name;
@@ -185,7 +208,18 @@ class Member {
       .catch((error) => {
         if (error?.name !== "AbortError") this.#fail(EskerError.from(error));
       });
-    this.#toLeader.postMessage({ hello: me });
+    this.#show().then(() => this.#toLeader.postMessage({ hello: me }));
+  }
+
+  /** Holds a lock while this tab is there, so that a leader notices when it is gone. */
+  #show() {
+    return new Promise((shown) => {
+      const held = () => {
+        shown();
+        return this.#gone;
+      };
+      navigator.locks.request(channelName(this.#name, me), held).catch(shown);
+    });
   }
 
   /** The page asks for something. */
@@ -294,10 +328,8 @@ class Member {
   /** Lets the other tabs know of this leader, and takes what they ask for. */
   #serveOthers() {
     this.#term = crypto.randomUUID();
-    this.others = new Map();
-    const requests = new BroadcastChannel(channelName(this.#name, "leader"));
-    this.requests = requests;
-    requests.onmessage = ({ data }) => {
+    this.#requests = new BroadcastChannel(channelName(this.#name, "leader"));
+    this.#requests.onmessage = ({ data }) => {
       if (data.hello) {
         this.#tell(data.hello, { leader: this.#term });
       } else if (data.term === this.#term) {
@@ -308,7 +340,8 @@ class Member {
   }
 
   #serveOther({ from, id, frame, call, argument }) {
-    const what = { frame, call, argument: call === "destroy" ? this.#name : argument };
+    const owner = this.#other(from).number;
+    const what = { frame, owner, call, argument: call === "destroy" ? this.#name : argument };
     this.#leader.ask(what, (outcome) => {
       this.#tell(from, { id, term: this.#term, outcome });
       if (call === "destroy" && !outcome.error) {
@@ -319,16 +352,30 @@ class Member {
   }
 
   #tell(whom, message) {
-    let channel = this.others.get(whom);
-    if (!channel) this.others.set(whom, (channel = new BroadcastChannel(channelName(this.#name, whom))));
-    channel.postMessage(message);
+    this.#other(whom).channel.postMessage(message);
+  }
+
+  /** Another tab. Its lock is granted when it is gone. */
+  #other(whom) {
+    const known = this.#others.get(whom);
+    if (known) return known;
+    const other = { channel: new BroadcastChannel(channelName(this.#name, whom)), number: this.#nextNumber++ };
+    this.#others.set(whom, other);
+    const gone = () => {
+      this.#others.delete(whom);
+      this.#leader.forget(other.number);
+      other.channel.close();
+    };
+    // Refused when this tab gives the store up: then it is all the same.
+    navigator.locks.request(channelName(this.#name, whom), { signal: this.#giveUp.signal }, gone).catch(() => {});
+    return other;
   }
 
   /** Gives the store up. Farewells go the way of the answers, so that they come after them. */
   #release(message) {
-    this.requests.onmessage = null;
-    this.requests.close();
-    for (const channel of this.others.values()) {
+    this.#requests.onmessage = null;
+    this.#requests.close();
+    for (const { channel } of this.#others.values()) {
       channel.postMessage(message);
       channel.close();
     }
@@ -353,6 +400,7 @@ class Member {
   #end() {
     this.#ended = true;
     this.#giveUp.abort();
+    this.#leave();
     this.#unlock?.();
     this.#news.close();
     this.#mine.close();

@@ -3,7 +3,7 @@
 
 use crate::call_error::CallError;
 use crate::clock::BrowserClock;
-use crate::core::{self, Core};
+use crate::core::{self, Core, Owner};
 use crate::opfs_fs::{self, Folder, OpfsHandle};
 use crate::{options, panic_message};
 use esker_engine::{Batch, Durability, KeyRange, ScanOptions};
@@ -44,11 +44,17 @@ impl Store {
         }
     }
 
-    /// Carries out frames of calls; returns the frames of their answers.
-    pub fn execute(&self, frames: Vec<Uint8Array>) -> Vec<Uint8Array> {
-        let frames: Vec<Vec<u8>> = frames.iter().map(Uint8Array::to_vec).collect();
+    /// Carries out frames of calls, each of the tab with the number beside it; returns the frames of their answers.
+    pub fn execute(&self, frames: Vec<Uint8Array>, owners: Vec<Owner>) -> Vec<Uint8Array> {
+        let frames: Vec<(Owner, Vec<u8>)> =
+            owners.into_iter().zip(frames.iter().map(Uint8Array::to_vec)).collect();
         let answers = self.core.borrow_mut().execute(&frames);
         answers.iter().map(|answer| Uint8Array::from(&answer[..])).collect()
+    }
+
+    /// Lets go of the snapshots and scans of a tab that is gone.
+    pub fn forget(&self, owner: Owner) {
+        self.core.borrow_mut().forget(owner);
     }
 
     /// Sets a key. `durability`: 0 deferred, 1 buffered, 2 synced.
@@ -168,6 +174,11 @@ impl Store {
     /// Does a slice of maintenance. Returns whether more is left.
     pub fn maintain(&self, budget_bytes: f64) -> bool {
         self.core.borrow_mut().maintain(budget_bytes as u64)
+    }
+
+    /// Nothing was written for a while. Returns whether there is something to maintain.
+    pub fn rest(&self) -> bool {
+        self.core.borrow_mut().rest()
     }
 
     /// Does a slice of a merge of everything. Returns whether more is left.

@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 const COMMIT_BYTES: usize = 1 << 20;
 /// A page of a scan is full with so many bytes of keys and values.
 const PAGE_BYTES: usize = 64 << 10;
+/// A store at rest keeps a memtable of less than this: to flush a few writes would cost more than it is worth.
+const REST_BYTES: u64 = 1 << 20;
 /// A write is refused where fewer slots are free: it may need one for the log and one for a table.
 const SLOTS_MIN: usize = 3;
 /// So many snapshots and scans have names of their own before one of the next epoch may be taken for one of this.
@@ -27,6 +29,9 @@ const IDS_PER_EPOCH: u64 = 1 << 24;
 const EXPORT_BYTES: usize = 1 << 20;
 
 type SlotDb<H, C> = Db<SlotFs<H>, C>;
+
+/// Whoever sends calls: 0 for the own page, another number for each other tab.
+pub type Owner = u32;
 
 /// An open store, or one that was closed.
 #[derive(Debug)]
@@ -37,9 +42,12 @@ pub struct Core<H: Handle, C: Clock + Clone> {
     db: Option<SlotDb<H, C>>,
     /// Whether a write has failed, so that the engine takes no more before it was opened anew.
     failed: bool,
-    snapshots: BTreeMap<u64, Snapshot>,
-    cursors: BTreeMap<u64, Cursor<SlotFs<H>>>,
+    /// What callers hold, each with the caller that it belongs to.
+    snapshots: BTreeMap<u64, (Owner, Snapshot)>,
+    cursors: BTreeMap<u64, (Owner, Cursor<SlotFs<H>>)>,
     next_id: u64,
+    /// Whose call is carried out.
+    owner: Owner,
     pauses: Pauses,
 }
 
@@ -80,23 +88,26 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
             snapshots: BTreeMap::new(),
             cursors: BTreeMap::new(),
             next_id: 1,
+            owner: 0,
             pauses: Pauses::default(),
         })
     }
 
     /// Carries frames out, in order; returns the frames of their answers. Their writes are committed together as far as
     /// reads between them allow, and synced once, at the end: no answer leaves before.
-    pub fn execute(&mut self, frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    pub fn execute(&mut self, frames: &[(Owner, Vec<u8>)]) -> Vec<Vec<u8>> {
         let mut answers = Vec::new();
         let mut ends = Vec::new();
         let mut waiting = Waiting::default();
-        for frame in frames {
+        for (owner, frame) in frames {
+            self.owner = *owner;
             for call in Calls::new(frame) {
                 let answer = call.and_then(|call| self.call(call, &mut waiting, &mut answers));
                 answers.push(answer.unwrap_or_else(Answer::Failed));
             }
             ends.push(answers.len());
         }
+        self.owner = 0;
         self.commit(&mut waiting, &mut answers);
         if !waiting.synced.is_empty()
             && let Err(error) = self.sync()
@@ -224,17 +235,23 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     ///
     /// Those of [`Db::sync`].
     pub fn sync(&mut self) -> Result<()> {
-        self.writing(Db::sync)
+        self.working(Db::sync)
     }
 
-    /// Runs something that writes, on an engine that takes writes.
-    fn writing<T>(&mut self, write: impl FnOnce(&mut SlotDb<H, C>) -> esker_engine::Result<T>) -> Result<T> {
+    /// Runs something that may need slots.
+    fn writing(&mut self, write: impl FnOnce(&mut SlotDb<H, C>) -> esker_engine::Result<()>) -> Result<()> {
+        self.db()?;
+        self.fs.check_free(SLOTS_MIN)?;
+        self.working(write)
+    }
+
+    /// Runs something on an engine that takes writes.
+    fn working(&mut self, work: impl FnOnce(&mut SlotDb<H, C>) -> esker_engine::Result<()>) -> Result<()> {
         if self.failed {
             self.reopen()?;
         }
         let Some(db) = &mut self.db else { return Err(CallError::closed()) };
-        self.fs.check_free(SLOTS_MIN)?;
-        write(db).map_err(|error| {
+        work(db).map_err(|error| {
             self.failed = !matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::Busy);
             error.into()
         })
@@ -250,6 +267,12 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
         self.db = Some(db);
         self.failed = false;
         Ok(())
+    }
+
+    /// Lets go of all that a caller holds, who is gone.
+    pub fn forget(&mut self, gone: Owner) {
+        self.cursors.retain(|_, (owner, _)| *owner != gone);
+        self.snapshots.retain(|_, (owner, _)| *owner != gone);
     }
 
     fn forget_readers(&mut self) {
@@ -283,7 +306,7 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
         if snapshot == 0 {
             return Ok(None);
         }
-        self.snapshots.get(&snapshot).map(Some).ok_or_else(|| {
+        self.snapshots.get(&snapshot).map(|(_, state)| Some(state)).ok_or_else(|| {
             CallError::new(
                 "snapshot-lost",
                 "the snapshot was released, or lost with the state that it was of",
@@ -307,7 +330,7 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
             return Ok((0, page));
         }
         let id = self.new_id()?;
-        self.cursors.insert(id, cursor);
+        self.cursors.insert(id, (self.owner, cursor));
         Ok((id, page))
     }
 
@@ -318,7 +341,7 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     /// Those of [`Cursor::next`]; `snapshot-lost`.
     pub fn page(&mut self, cursor: u64) -> Result<(u64, Vec<u8>)> {
         self.db()?;
-        let Some(found) = self.cursors.get_mut(&cursor) else {
+        let Some((_, found)) = self.cursors.get_mut(&cursor) else {
             return Err(CallError::new("snapshot-lost", "the scan's state was lost: begin it anew"));
         };
         let page = next_page(found);
@@ -341,7 +364,7 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     pub fn snapshot(&mut self) -> Result<u64> {
         let state = self.db()?.snapshot();
         let id = self.new_id()?;
-        self.snapshots.insert(id, state);
+        self.snapshots.insert(id, (self.owner, state));
         Ok(id)
     }
 
@@ -360,6 +383,12 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     /// Does a slice of maintenance. Returns whether more is left.
     pub fn maintain(&mut self, budget_bytes: u64) -> bool {
         self.slice(|db| db.maintain(budget_bytes).map(|progress| progress.more)).unwrap_or(false)
+    }
+
+    /// Nothing was written for a while: seals a memtable that is worth it, so that the next open is quick and deletes
+    /// reach the tables. Returns whether there is something to maintain.
+    pub fn rest(&mut self) -> bool {
+        self.slice(|db| db.seal_memtable(REST_BYTES)).unwrap_or(false)
     }
 
     /// Merges everything, in slices: call it until it returns false.

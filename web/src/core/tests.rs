@@ -34,7 +34,7 @@ impl Frame {
     }
 
     fn run(self, core: &mut TestCore) -> Vec<u8> {
-        core.execute(&[self.0]).remove(0)
+        core.execute(&[(0, self.0)]).remove(0)
     }
 }
 
@@ -46,8 +46,8 @@ fn the_writes_of_all_frames_share_one_sync_and_reads_see_those_before_them() {
     let mut core = open(&machine).expect("blank slots");
     let start = machine.flushes();
     let frames = [
-        Frame::default().put(2, b"a", b"1").get(b"a").put(2, b"a", b"2").0,
-        Frame::default().put(1, b"b", b"3").get(b"a").put(2, b"c", b"4").0,
+        (0, Frame::default().put(2, b"a", b"1").get(b"a").put(2, b"a", b"2").0),
+        (1, Frame::default().put(1, b"b", b"3").get(b"a").put(2, b"c", b"4").0),
     ];
     let answers = core.execute(&frames);
     assert_eq!(answers[0], [PUT_DONE, &[0, 1, 1, b'1'], PUT_DONE].concat());
@@ -65,6 +65,52 @@ fn a_wrong_call_fails_alone() {
     assert_eq!(&answers[1..3], [1, 16], "an error, whose code has 16 letters");
     assert_eq!(&answers[3..19], b"invalid-argument");
     assert!(answers.ends_with(&[0, 1, 1, b'1']));
+}
+
+#[test]
+fn a_value_beyond_its_limit_is_refused() {
+    let mut core = open(&Machine::new(24)).expect("blank slots");
+    let error = core.put(b"a", &vec![0; (64 << 20) + 1], Durability::Synced).expect_err("too large");
+    assert_eq!(error.code, "invalid-argument");
+    assert!(error.message.contains("67108865") && error.message.contains("67108864"), "{}", error.message);
+}
+
+#[test]
+fn what_a_tab_holds_goes_with_it() {
+    let mut core = open(&Machine::new(24)).expect("blank slots");
+    let answers = core.execute(&[(0, vec![9]), (7, vec![9])]);
+    let [ours, theirs] = [&answers[0], &answers[1]].map(|answer| answer[1..].to_vec());
+    core.forget(7);
+    let get = |snapshot: &[u8]| [&[4], snapshot, &[1, b'a']].concat();
+    let answers = core.execute(&[(0, get(&ours)), (0, get(&theirs))]);
+    assert_eq!(answers[0], [0, 0]);
+    assert!(answers[1].windows(13).any(|window| window == b"snapshot-lost"));
+}
+
+/// Writes used to be answered with `busy`, which promises that nothing was changed, though only their sync had been
+/// refused, for want of slots that it does not need.
+#[test]
+fn a_sync_needs_no_slots() {
+    let machine = Machine::new(6);
+    let mut core = open(&machine).expect("blank slots");
+    core.put(b"a", b"1", Durability::Buffered).expect("slots are free");
+    let mut taken = Vec::new();
+    while let Ok(file) = core.fs.create(&format!("{:06}.sst", 900 + taken.len())) {
+        taken.push(file);
+    }
+    assert_eq!(core.put(b"b", b"2", Durability::Buffered).expect_err("no slot").code, "busy");
+    core.sync().expect("it needs none");
+}
+
+#[test]
+fn a_store_at_rest_makes_tables_of_what_it_holds() {
+    let mut core = open(&Machine::new(24)).expect("blank slots");
+    core.put(b"a", &[1; 1000], Durability::Synced).expect("no fault");
+    assert!(!core.rest(), "not worth a table");
+    core.put(b"b", &vec![1; 2 << 20], Durability::Synced).expect("no fault");
+    assert!(core.rest());
+    while core.maintain(1 << 20) {}
+    assert!(core.stats().expect("open").contains("\"sealed_memtables\":0"));
 }
 
 #[test]
