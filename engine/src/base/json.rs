@@ -65,8 +65,11 @@ impl Value for u64 {
 
 impl Value for f64 {
     fn write(&self, out: &mut String) {
+        // By whole numbers: the library's way to write fractions would be a fiftieth of the browser's module.
         let finite = if self.is_finite() { *self } else { 0.0 };
-        let _infallible = write!(out, "{finite:.3}");
+        let thousandths = (finite.abs() * 1000.0).round() as u64;
+        let sign = if finite < 0.0 && thousandths > 0 { "-" } else { "" };
+        let _infallible = write!(out, "{sign}{}.{:03}", thousandths / 1000, thousandths % 1000);
     }
 }
 
@@ -112,6 +115,21 @@ impl<T: Value> Value for Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fractions_have_three_digits() {
+        let written = |value: f64| {
+            let mut text = String::new();
+            value.write(&mut text);
+            text
+        };
+        let cases =
+            [(0.0, "0.000"), (0.0005, "0.001"), (-0.0001, "0.000"), (-1.5, "-1.500"), (12.3456, "12.346")];
+        for (value, text) in cases {
+            assert_eq!(written(value), text);
+        }
+        assert_eq!(written(f64::NAN), "0.000");
+    }
 
     #[test]
     fn objects_nest() {

@@ -78,7 +78,7 @@ impl Levelled {
             .map(|level| (self.score(version, level, &shape, entry_bytes, busy), level))
             .filter(|&(score, _)| score >= 1.0)
             .collect();
-        full.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        full.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let plan = |level| match level {
             0 => self.level0_plan(version, shape.base, busy),
             level => least_overlapping(version, level, entry_bytes, busy),

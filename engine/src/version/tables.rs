@@ -202,10 +202,10 @@ impl Version {
     fn sort_level(&mut self, level: usize) -> Result<()> {
         let Some(tables) = self.levels.get_mut(level) else { return Err(no_level(level)) };
         if level == 0 {
-            tables.sort_by_key(|table| Reverse((table.sequence_max, table.number)));
+            tables.sort_unstable_by_key(|table| Reverse((table.sequence_max, table.number)));
             return Ok(());
         }
-        tables.sort_by(|a, b| compare(&a.smallest, &b.smallest));
+        tables.sort_unstable_by(|a, b| compare(&a.smallest, &b.smallest));
         for pair in tables.windows(2) {
             if let [left, right] = pair
                 && left.last_key() >= right.first_key()

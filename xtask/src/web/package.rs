@@ -65,9 +65,12 @@ fn module(workspace: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
     Ok(module)
 }
 
-/// The compiler's flags: those of the component, so that both share what they have in common.
+/// The compiler's flags: those of the component, and a lower limit to inlining: the module is downloaded. It becomes
+/// an eighth smaller by that, and no slower that one could measure.
 pub fn rustflags(workspace: &Workspace, toolchain: &Toolchain) -> OsString {
-    component::rustflags(workspace, toolchain)
+    let mut flags = component::rustflags(workspace, toolchain);
+    flags.push("\x1f-Cllvm-args=-inline-threshold=40");
+    flags
 }
 
 /// Copies what is in `from` into `to`, which need not be there.
