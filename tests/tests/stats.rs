@@ -157,6 +157,21 @@ fn importing(dir: &Path) -> Child {
     import
 }
 
+/// What `esker top` draws in a terminal before it reads the q; `None` where no program makes a terminal.
+fn top(dir: &Path) -> Option<String> {
+    let mut command = Command::new("script");
+    command.args(["-qec", "stty rows 24 cols 80; \"$ESKER_BIN\" top", "/dev/null"]);
+    command.env("ESKER_DIR", dir).env("ESKER_BIN", esker_tests::program::path());
+    let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let Ok(mut terminal) = started else {
+        eprintln!("there is no `script` here to make a terminal: esker top is not run");
+        return None;
+    };
+    terminal.stdin.take().expect("piped").write_all(b"q").expect("it reads");
+    let output = terminal.wait_with_output().expect("it ends");
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 #[test]
 fn another_process_sees_the_figures_of_the_one_that_has_the_store_open() {
     let dir = TempDir::new();
@@ -182,6 +197,9 @@ fn another_process_sees_the_figures_of_the_one_that_has_the_store_open() {
         parse(&String::from_utf8_lossy(&run(esker(dir.path()).args(["stats", "--prometheus"])).stdout)).len()
             > 20
     );
+    if let Some(drawn) = top(dir.path()) {
+        assert!(drawn.contains(&format!("process {number}, ")), "{drawn}");
+    }
     let watched = run(esker(dir.path()).args(["stats", "--watch", "1", "--count", "1"]));
     assert_eq!(String::from_utf8_lossy(&watched.stdout).lines().count(), 2, "a heading and a line");
 

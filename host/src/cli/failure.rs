@@ -45,6 +45,15 @@ impl Failure {
         Self::Other(format!("cannot {action} {}: {cause}", path.display()))
     }
 
+    /// The first line of what there is to say.
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Absent => "the key is absent",
+            Self::ReaderGone => "nobody reads the output",
+            Self::Usage(message) | Self::Other(message) => message.lines().next().unwrap_or_default(),
+        }
+    }
+
     /// Prints the failure where it needs words, and gives its exit code.
     pub fn report(self) -> ExitCode {
         match self {

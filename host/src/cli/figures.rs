@@ -1,7 +1,7 @@
 //! The figures of a store that this process does not have open: as its process publishes them, else as the files tell.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use esker_host::{Published, Reader};
@@ -25,6 +25,8 @@ pub struct Figures {
 /// Where figures come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
+    /// This process has the store open.
+    Here,
     /// Another process has it open and publishes them.
     Process {
         /// Its number.
@@ -42,6 +44,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Here => write!(f, "open here"),
             Self::Process { number, age } => write!(
                 f,
                 "process {number} has the store open; these are its figures of {} s ago",
@@ -69,7 +72,12 @@ pub struct Watched<'a> {
 impl<'a> Watched<'a> {
     /// The store of these arguments.
     pub fn new(store: &'a StoreArgs) -> Self {
-        Self { store, dir: store.dir().to_path_buf(), reader: None }
+        Self::at(store, store.dir())
+    }
+
+    /// The store in another directory.
+    pub fn at(store: &'a StoreArgs, dir: &Path) -> Self {
+        Self { store, dir: dir.to_path_buf(), reader: None }
     }
 
     /// The figures as they are now.

@@ -38,6 +38,7 @@ mod run_job;
 mod scan;
 mod stats;
 mod store;
+mod top;
 mod verify;
 
 use std::process::ExitCode;
@@ -75,6 +76,7 @@ enum Command {
     Import(import::Args),
     Export(export::Args),
     Stats(stats::Args),
+    Top(top::Args),
     Compact(compact::Args),
     Verify(verify::Args),
     Bench(bench::Args),
@@ -93,6 +95,7 @@ impl Command {
             Self::Import(args) => import::run(store, args),
             Self::Export(args) => export::run(store, args),
             Self::Stats(args) => stats::run(store, args),
+            Self::Top(args) => top::run(store, args),
             Self::Compact(args) => compact::run(store, args),
             Self::Verify(args) => verify::run(store, args),
             Self::Bench(args) => bench::run(store, args),

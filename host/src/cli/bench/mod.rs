@@ -18,13 +18,14 @@ mod sample;
 mod workload;
 
 use esker_host::{KvStore, Runtime};
+use indicatif::ProgressBar;
 
 use self::place::Place;
 use self::report::Report;
 use self::workload::Workload;
 use super::failure::{Failure, Outcome};
 use super::store::{DurabilityArg, Expect, StoreArgs};
-use super::{number, progress};
+use super::{number, progress, top};
 
 /// Measure how fast the store is here
 ///
@@ -72,12 +73,17 @@ pub struct Args {
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
+
+    /// Show the store live meanwhile, as `esker top` does, and print the results in the end; q ends the view
+    #[arg(long)]
+    top: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   esker bench fillrandom readrandom
   esker bench --threads 4 --num 10000000 fillseq readwhilewriting
+  esker bench --top --num 10000000 fillrandom
   esker --dir /mnt/disk/b bench --use-existing fillrandom
   esker --dir /mnt/disk/b bench --use-existing --json readrandom seekrandom";
 
@@ -88,16 +94,17 @@ pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
         require_fill_first(workloads)?;
     }
     let runtime = store.runtime()?;
-    let mut report = Report::new(args.json);
+    let mut report = Report::new(args.json, args.top);
     if args.use_existing {
         let place = Place::existing(store.dir());
-        return run_all(store, &runtime, args, &place, workloads, &mut report);
+        run_all(store, &runtime, args, &place, workloads, &mut report)?;
+        return report.end();
     }
     for workloads in workloads.chunk_by(|_, next| !next.begins_empty()) {
         let place = Place::fresh(store.dir())?;
         run_all(store, &runtime, args, &place, workloads, &mut report)?;
     }
-    Ok(())
+    report.end()
 }
 
 /// Runs `workloads` one after the other on one open store.
@@ -113,15 +120,28 @@ fn run_all(
         if workloads.iter().any(|workload| workload.writes()) {
             require_own_keys(store)?;
         }
-        for &workload in workloads {
-            let bar = progress::of_work();
-            bar.set_message(workload.name());
-            let measured = measure::measure(store, args, workload)?;
-            bar.finish_and_clear();
-            report.add(args, workload, &measured, place)?;
+        if args.top {
+            return top::beside(store, place.dir(), || measure_all(store, args, place, workloads, report));
         }
-        Ok(())
+        measure_all(store, args, place, workloads, report)
     })
+}
+
+fn measure_all(
+    store: &KvStore,
+    args: &Args,
+    place: &Place,
+    workloads: &[Workload],
+    report: &mut Report,
+) -> Outcome {
+    for &workload in workloads {
+        let bar = if args.top { ProgressBar::hidden() } else { progress::of_work() };
+        bar.set_message(workload.name());
+        let measured = measure::measure(store, args, workload)?;
+        bar.finish_and_clear();
+        report.add(args, workload, &measured, place)?;
+    }
+    Ok(())
 }
 
 fn require_fill_first(workloads: &[Workload]) -> Outcome {

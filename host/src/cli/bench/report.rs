@@ -13,27 +13,46 @@ use super::workload::Workload;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::number;
 
-/// Prints a line as soon as a workload has ended.
+/// Prints a line as soon as a workload has ended; all of them in the end, while something else has the terminal.
 pub struct Report {
     json: bool,
     begun: bool,
+    /// What is to be printed in the end.
+    kept: Option<String>,
 }
 
 impl Report {
-    /// A table, or JSON.
-    pub fn new(json: bool) -> Self {
-        Self { json, begun: false }
+    /// A table, or JSON; printed in the end if `keep` says so.
+    pub fn new(json: bool, keep: bool) -> Self {
+        Self { json, begun: false, kept: keep.then(String::new) }
+    }
+
+    /// Prints what was kept.
+    pub fn end(self) -> Outcome {
+        self.kept.map_or(Ok(()), |text| print(&text))
     }
 
     /// Prints the line of a workload.
     pub fn add(&mut self, args: &Args, workload: Workload, measured: &Measured, place: &Place) -> Outcome {
         if self.json {
-            return print(&json_line(args, workload, measured, place));
+            return self.print(&json_line(args, workload, measured, place));
         }
         if !std::mem::replace(&mut self.begun, true) {
-            print(&heading())?;
+            self.print(&heading())?;
         }
-        print(&table_line(workload, measured))
+        self.print(&table_line(workload, measured))
+    }
+}
+
+impl Report {
+    fn print(&mut self, text: &str) -> Outcome {
+        match &mut self.kept {
+            Some(kept) => {
+                kept.push_str(text);
+                Ok(())
+            }
+            None => print(text),
+        }
     }
 }
 
