@@ -8,6 +8,7 @@ mod apt;
 mod build;
 mod component;
 mod demo;
+mod mutants;
 mod names;
 mod private_paths;
 mod process;
@@ -40,6 +41,8 @@ enum Command {
     Test,
     /// Simulate crashes and faults with fresh seeds, on the engine and on the shipped component
     Sim(sim::Args),
+    /// Put bugs into a copy of the tree, one at a time, and see that a test finds each
+    Mutants(mutants::Args),
     /// Check the rules of the source tree that no compiler knows
     Tidy,
     /// Build, then show the store at work
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
             Command::Build(args) => build::run(&workspace, &args)?,
             Command::Test => return Ok(test::run(&workspace)),
             Command::Sim(args) => sim::run(&workspace, &args)?,
+            Command::Mutants(args) => mutants::run(&workspace, &args)?,
             Command::Tidy => tidy::run(&workspace)?,
             Command::Demo => demo::run(&workspace)?,
             Command::Web(args) => web::run(&workspace, &args)?,

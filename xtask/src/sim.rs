@@ -2,6 +2,8 @@
 //!
 //! The rounds themselves are in the `tests` package; this builds what they need and runs them.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 
 use crate::build::{self, HOST_CRATES};
@@ -28,10 +30,7 @@ pub struct Args {
 /// Builds the component and the simulation, and runs it. A clean run leaves a summary in the target directory.
 pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     build::run(workspace, &build::Args { component_only: true })?;
-    let program = process::step("build the simulation", || {
-        process::run(process::cargo(workspace).arg("build").args(HOST_CRATES).args(["--bin", "esker-sim"]))?;
-        Ok(workspace.target.join("release").join(format!("esker-sim{}", std::env::consts::EXE_SUFFIX)))
-    })?;
+    let program = program(workspace)?;
     let mut command = std::process::Command::new(program);
     command.env("ESKER_COMPONENT", workspace.component());
     if let Some(round) = &args.replay {
@@ -47,4 +46,12 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         bail!("the simulation has failed; what it says is above");
     }
     Ok(())
+}
+
+/// Builds the program that plays rounds.
+pub fn program(workspace: &Workspace) -> Result<PathBuf> {
+    process::step("build the simulation", || {
+        process::run(process::cargo(workspace).arg("build").args(HOST_CRATES).args(["--bin", "esker-sim"]))?;
+        Ok(workspace.target.join("release").join(format!("esker-sim{}", std::env::consts::EXE_SUFFIX)))
+    })
 }

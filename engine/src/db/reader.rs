@@ -25,7 +25,7 @@ use crate::env::{File, Fs};
 use crate::memtable::Memtable;
 use crate::record::{Item, RecordReader};
 use crate::sstable::TableCache;
-use crate::version::{State, TableMeta, VersionEdit};
+use crate::version::{State, TableMeta, VersionEdit, misfit};
 use crate::wal;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -177,7 +177,8 @@ impl<F: Fs> Reader<F> {
         let Item::Record { offset } = manifest.read()? else { return Ok(None) };
         let edit = VersionEdit::decode(manifest.payload()).map_err(|error| error.at(name, offset))?;
         let Some(state) = edit.to_state() else { return Ok(None) };
-        let mut state = state?;
+        let mut state =
+            state.map_err(|error| misfit(FileName::Manifest(epoch).to_string(), offset, &error))?;
         read_edits(&mut manifest, epoch, &mut state)?;
         let segment = state.log;
         let Some(file) = found(fs.open(&FileName::Wal(segment).to_string()))? else { return Ok(None) };
@@ -408,7 +409,7 @@ fn read_edits<T: File>(manifest: &mut RecordReader<T>, epoch: u64, state: &mut S
             Item::Record { offset } => {
                 let edit = VersionEdit::decode(manifest.payload())
                     .map_err(|error| error.at(name.clone(), offset))?;
-                *state = edit.apply(state)?;
+                *state = edit.apply(state).map_err(|error| misfit(name.clone(), offset, &error))?;
             }
         }
     }

@@ -173,17 +173,15 @@ fn load_one<F: Fs>(fs: &Arc<F>, epoch: u64) -> Result<Loaded> {
                     None => edit.to_state().unwrap_or_else(|| Err(Error::bug("no snapshot"))),
                     Some(_) => Err(Error::bug("a second snapshot")),
                 };
-                let state = state.map_err(|error| {
-                    Error::corrupt(
-                        name.clone(),
-                        offset,
-                        format!("the edit does not fit: {}", error.message()),
-                    )
-                })?;
-                loaded.state = Some(state);
+                loaded.state = Some(state.map_err(|error| misfit(name.clone(), offset, &error))?);
             }
         }
     }
+}
+
+/// An edit that a manifest holds and that does not fit the state before it is damage, whatever its checksum says.
+pub fn misfit(file: String, offset: u64, error: &Error) -> Error {
+    Error::corrupt(file, offset, format!("the edit does not fit: {}", error.message()))
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use esker_tests::rounds::{Machine, Plan, Tally};
 use esker_tests::sim::Component;
 use esker_tests::trace;
 
-const USAGE: &str = "usage: esker-sim [--minutes N] [--threads N] [--from SEED] [--summary FILE]
+const USAGE: &str =
+    "usage: esker-sim [--minutes N] [--threads N] [--from SEED] [--only native|component] [--summary FILE]
        esker-sim --replay native:SEED | component:SEED | native-sweep:SEED | component-sweep:SEED";
 
 /// One round in so many is a sweep, which is worth a few hundred.
@@ -54,6 +55,7 @@ impl Task {
             minutes: 1.0,
             threads: thread::available_parallelism().map_or(1, usize::from),
             from: fresh_seed(),
+            only: None,
             summary: None,
         };
         while let Some(name) = arguments.next() {
@@ -67,6 +69,13 @@ impl Task {
                     simulation.threads = value.parse().map_err(|_| refused("a number of threads"))?
                 }
                 "--from" => simulation.from = value.parse().map_err(|_| refused("a seed, a whole number"))?,
+                "--only" => {
+                    simulation.only = match value.as_str() {
+                        "native" => Some(Place::Native),
+                        "component" => Some(Place::Component),
+                        _ => return Err(refused("native or component")),
+                    }
+                }
                 "--summary" => simulation.summary = Some(value),
                 "--replay" => return Round::parse(&value).map(Self::Replay),
                 _ => return Err(format!("there is no option {name}")),
@@ -171,6 +180,8 @@ struct Simulation {
     minutes: f64,
     threads: usize,
     from: u64,
+    /// Where all rounds are played; by turns if nowhere is named.
+    only: Option<Place>,
     summary: Option<String>,
 }
 
@@ -188,7 +199,9 @@ impl Simulation {
                     while Instant::now() < end && !failed.load(Ordering::Relaxed) {
                         let seed = next.fetch_add(1, Ordering::Relaxed);
                         // Whoever has had less time is next.
-                        let place = if own[0].time <= own[1].time { Place::Native } else { Place::Component };
+                        let behind =
+                            if own[0].time <= own[1].time { Place::Native } else { Place::Component };
+                        let place = self.only.unwrap_or(behind);
                         let round = Round { place, sweep: seed.is_multiple_of(SWEEP_EVERY), seed };
                         let share = &mut own[place as usize];
                         let start = Instant::now();
