@@ -254,7 +254,7 @@ mod tests {
         };
         lock(&pace.measured).bytes_a_second = 1e9;
         pace.look(&pressure);
-        pace.before_write(1024);
+        pace.before_write(8192);
         assert_eq!(pace.waits[1].count.load(Ordering::Relaxed), 1, "{}", pace.to_json());
         assert_eq!(pace.compacting_max(), u32::MAX);
         pressure.back_pressure = None;
