@@ -3,8 +3,9 @@
 //!
 //! The levels are measured from below (RocksDB's dynamic level bytes, Pebble's base level): the deepest takes what
 //! there is, each above it a tenth, and the first that would be smaller than level 1's size is the *base*, where
-//! level 0 goes. So at most about a ninth of the store hides old versions of what lies above, whatever its size; and a
-//! store that was size-tiered, all of it in the deepest level, already has the right shape.
+//! level 0 goes. So once nothing is due, all levels but the deepest have about a ninth of its bytes, or a few times the
+//! base's where that is more, and no more than that can hide what lies below; and a store that was size-tiered, all of
+//! it in the deepest level, already has the right shape.
 //!
 //! Every level has a score: how full it is. The fullest level of score 1 or more is compacted into the next; a
 //! tombstone counts for what it hides, too, so that space comes back early. Of a level's tables the one that overlaps
