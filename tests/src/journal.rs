@@ -177,6 +177,11 @@ impl Journal {
         self.durable
     }
 
+    /// The sequence number with which the first `writes` end.
+    pub fn end_of(&self, writes: usize) -> u64 {
+        self.acknowledged.iter().take(writes).map(Write::sequences).sum()
+    }
+
     /// How many writes end with `sequence`, and the state after them. Those in doubt count as well.
     ///
     /// # Panics

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use esker_engine::env::{Fs, ManualClock, MemFs};
-use esker_engine::{Db, Durability, Error, ErrorKind, Options, Result};
+use esker_engine::{Db, Durability, Error, ErrorKind, KeyRange, Options, Result, ScanOptions};
 
 use esker_tests::interrupted_fs::InterruptedFs;
 
@@ -95,6 +95,23 @@ fn the_first_reads_on_until_it_learns() {
     let (_disk, first, second) = two_primaries();
     assert_eq!(first.get(b"before").expect("get").as_deref(), Some(&b"1"[..]));
     assert_eq!(second.get(b"before").expect("get").as_deref(), Some(&b"1"[..]));
+}
+
+/// A scan of the first said that a table was missing: the second had compacted it away. Nothing is damaged.
+#[test]
+fn a_scan_of_the_first_tells_that_it_was_replaced() {
+    let disk = MemFs::new();
+    let mut first = open(disk.clone()).expect("it is alone");
+    for number in 0..100u8 {
+        first.put(&[number], &[b'v'; 100], Durability::Synced).expect("put");
+    }
+    while first.compact(1 << 20).expect("compact").more {}
+    let mut scan = first.scan(KeyRange::all(), ScanOptions::default()).expect("scan");
+    drop(work(open(disk).expect("the second wins"), "second"));
+    let told =
+        std::iter::from_fn(|| scan.next().map(|entry| entry.map(drop)).transpose()).find_map(Result::err);
+    let error = told.expect("its tables are gone");
+    assert_replaced(&error, 0);
 }
 
 /// The second opens, writes and compacts just before each call in turn that the open first makes.

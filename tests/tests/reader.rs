@@ -7,7 +7,7 @@ use std::rc::Rc;
 use esker_engine::env::{Fs, ManualClock, MemFs};
 use esker_engine::{Db, Durability, KeyRange, Options, ReadView, Reader, Result, ScanOptions};
 use esker_tests::driver::Driver;
-use esker_tests::history::{History, Mix};
+use esker_tests::history::{History, Mix, Step};
 use esker_tests::interrupted_fs::InterruptedFs;
 use esker_tests::journal::{End, Journal, State, assert_same};
 use esker_tests::options;
@@ -20,12 +20,21 @@ fn at_moments_of_a_history() {
         let (mut driver, disk, history) = primary(seed, 200);
         let mut reader = Reader::open(disk.clone(), &options::random(&mut rng)).expect("there is a store");
         let mut pinned: Vec<(ReadView<MemFs>, State)> = Vec::new();
+        // Sequence numbers name writes as long as one primary lives: the one after it may give them to others.
+        let mut same_primary = false;
         for step in &history.steps {
+            same_primary &= !matches!(step, Step::Reopen(_));
             driver.step(step).unwrap_or_else(|error| panic!("nothing has failed here, yet: {error}"));
             if rng.percent(10) {
                 let names = disk.names();
-                let state = follow(&mut reader, driver.journal());
+                let state = match same_primary && rng.percent(70) {
+                    true => follow_to(&mut reader, driver.journal(), &mut rng),
+                    false => follow(&mut reader, driver.journal()),
+                };
+                same_primary = true;
                 assert_eq!(disk.names(), names, "a reader makes and removes nothing");
+                let verified = reader.verify().expect("nothing fails");
+                assert_eq!(verified.problems, Vec::<String>::new());
                 pinned.push((reader.view(), state));
             }
             if rng.percent(10) && !pinned.is_empty() {
@@ -119,6 +128,19 @@ fn follow<F: Fs>(reader: &mut Reader<F>, journal: &Journal) -> State {
     let sequence = reader.catch_up().unwrap_or_else(|error| panic!("the primary stands still: {error}"));
     assert_eq!(sequence, reader.last_sequence());
     check(&reader.view(), journal, journal.handed_over())
+}
+
+/// Asks for the end of some write, as a pool of readers does, which knows what was acknowledged and handed over.
+fn follow_to(reader: &mut Reader<MemFs>, journal: &Journal, rng: &mut Rng) -> State {
+    let before = reader.last_sequence();
+    let asked = journal.end_of(rng.index(journal.writes().len() + 1));
+    let handed_over = journal.end_of(journal.handed_over());
+    let sequence =
+        reader.catch_up_to(asked).unwrap_or_else(|error| panic!("the primary stands still: {error}"));
+    assert_eq!(sequence, reader.last_sequence());
+    assert!(sequence >= before, "it goes forwards, from {before} to {sequence}");
+    assert!(sequence >= asked.min(handed_over), "{asked} was asked for, and only {sequence} is seen");
+    check(&reader.view(), journal, 0)
 }
 
 /// Judges what a reader sees of writes of which so many were handed over when it looked.

@@ -5,7 +5,7 @@ use crate::base::error::Result;
 use crate::base::range::{KeyRange, ScanOptions};
 use crate::env::Fs;
 use crate::iter::{Merging, Visible};
-use crate::version::Run;
+use crate::version::{Fence, Run};
 use std::sync::Arc;
 
 /// A position in a scan. It reads the state of the moment when it was made, whatever is written meanwhile, and pins
@@ -15,6 +15,8 @@ pub struct Cursor<F: Fs> {
     visible: Visible<Merging<Run<F>>>,
     left: u64,
     keys_only: bool,
+    /// Tells a primary's cursor why a file is gone.
+    fence: Option<Fence<F>>,
     /// Keeps the files: a table is removed when no view refers to it.
     _view: Arc<View<F>>,
 }
@@ -28,14 +30,20 @@ impl<F: Fs> Cursor<F> {
     ) -> Result<Self> {
         let visible = Visible::new(view.iter()?, sequence, range, options.reverse);
         let left = options.limit.unwrap_or(u64::MAX);
-        Ok(Self { visible, left, keys_only: options.keys_only, _view: view })
+        Ok(Self { visible, left, keys_only: options.keys_only, fence: None, _view: view })
+    }
+
+    /// The cursor of a primary, which another one may replace.
+    pub(super) fn fenced_by(self, fence: Fence<F>) -> Self {
+        Self { fence: Some(fence), ..self }
     }
 
     /// The next entry: its key and value, the value empty for a scan of keys only. `None` at the end.
     ///
     /// # Errors
     ///
-    /// `Corrupt` where a block is damaged, and those of the file system. The scan is then over.
+    /// `Corrupt` where a block is damaged, `Reopen` where another primary has taken the store over and removed a file,
+    /// and those of the file system. The scan is then over.
     #[expect(
         clippy::should_implement_trait,
         reason = "an entry borrows from the cursor, which an Iterator's cannot"
@@ -55,7 +63,10 @@ impl<F: Fs> Cursor<F> {
             }
             Err(error) => {
                 self.left = 0;
-                Err(error)
+                Err(match &self.fence {
+                    Some(fence) => fence.explain(error),
+                    None => error,
+                })
             }
         }
     }

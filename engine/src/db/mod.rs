@@ -21,6 +21,7 @@ mod maintain;
 mod open;
 mod pace;
 mod reader;
+mod reader_stats;
 mod report;
 mod snapshot;
 mod stats;
@@ -40,7 +41,7 @@ pub use stats::Stats;
 pub use verify::Verification;
 
 use crate::base::batch::{Batch, check_key};
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::error::{Error, Result};
 use crate::base::options::Options;
 use crate::base::range::{KeyRange, ScanOptions};
 use crate::compaction::Picker;
@@ -166,7 +167,9 @@ impl<F: Fs, C: Clock> Db<F, C> {
     fn scan_sequence(&self, sequence: u64, range: KeyRange, options: ScanOptions) -> Result<Cursor<F>> {
         self.check_open()?;
         self.counters.scans.add(1);
-        Cursor::new(Arc::clone(&self.view), sequence, range, options).map_err(|error| self.explain(error))
+        let fence = self.manifest.fence();
+        let cursor = Cursor::new(Arc::clone(&self.view), sequence, range, options);
+        Ok(cursor.map_err(|error| self.explain(error))?.fenced_by(fence.clone()))
     }
 
     /// Pins the latest state. While the snapshot lives, compaction keeps what it sees.
@@ -186,10 +189,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
 
     /// Where a file is missing or damaged because another primary has taken the store over, says that instead.
     fn explain(&self, error: Error) -> Error {
-        match self.manifest.check_fence() {
-            Err(fenced) if error.is_corrupt() && *fenced.kind() == ErrorKind::Reopen => fenced,
-            _ => error,
-        }
+        self.manifest.fence().explain(error)
     }
 
     fn check_open(&self) -> Result<()> {

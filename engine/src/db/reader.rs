@@ -13,19 +13,18 @@
 //! primary has deferred are not seen until they are handed to the operating system.
 
 use super::cursor::Cursor;
-use super::stats::{levels_json, levels_of};
+use super::stats::Counter;
 use super::view::View;
 use crate::base::batch::check_key;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::file_name::FileName;
-use crate::base::json::Json;
 use crate::base::options::Options;
 use crate::base::range::{KeyRange, ScanOptions};
 use crate::env::{File, Fs};
 use crate::memtable::Memtable;
 use crate::record::{Item, RecordReader};
-use crate::sstable::TableCache;
-use crate::version::{State, TableMeta, VersionEdit, misfit};
+use crate::sstable::{Table, TableCache};
+use crate::version::{State, TableMeta, Version, VersionEdit, misfit};
 use crate::wal;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,32 +33,37 @@ use std::sync::Arc;
 const ATTEMPTS: u32 = 100;
 /// A memtable of this size is sealed at the end of a log segment, so that it can go once tables hold what it holds.
 const MEMTABLE_BYTES: u64 = 1 << 20;
+/// So many operations are sooner read from the log than a look at the directory and the manifest takes. Where more are
+/// missing, tables may hold them by now.
+const NEAR_OPERATIONS: u64 = 512;
 
 /// Follows a store that a primary has open, or that nobody has.
 #[derive(Debug)]
 pub struct Reader<F: Fs> {
     fs: Arc<F>,
-    tables: Arc<TableCache<F>>,
+    pub(super) tables: Arc<TableCache<F>>,
     cache_bytes: u64,
     // What was read of the manifest.
-    epoch: u64,
+    pub(super) epoch: u64,
     manifest: RecordReader<F::File>,
     state: State,
     // What was read of the log.
-    segment: u64,
+    pub(super) segment: u64,
     log: RecordReader<F::File>,
     /// Sealed memtables and the last sequence number in each, oldest first.
-    sealed: VecDeque<(u64, Arc<Memtable>)>,
+    pub(super) sealed: VecDeque<(u64, Arc<Memtable>)>,
     // What reads see.
-    view: ReadView<F>,
+    pub(super) view: ReadView<F>,
     /// Tables that are no longer live, until nobody reads them.
-    obsolete: Vec<Arc<TableMeta>>,
+    pub(super) obsolete: Vec<Arc<TableMeta>>,
+    pub(super) gets: Counter,
+    pub(super) scans: Counter,
 }
 
 /// A state of the store that does not change. It pins the files that it needs until it is dropped.
 #[derive(Debug)]
 pub struct ReadView<F: Fs> {
-    view: Arc<View<F>>,
+    pub(super) view: Arc<View<F>>,
     sequence: u64,
 }
 
@@ -93,11 +97,33 @@ impl<F: Fs> Reader<F> {
     ///
     /// As [`Reader::open`]. The reader then sees what it saw before.
     pub fn catch_up(&mut self) -> Result<u64> {
+        self.follow_to(u64::MAX)
+    }
+
+    /// Sees the writes up to `sequence`, a number that their writer was told when they were acknowledged, as far as
+    /// they have been handed to the operating system; and no later ones, but where it sees them already or finds them
+    /// in tables. Returns the last sequence number. Quicker than [`Reader::catch_up`] where little is missing: it then
+    /// reads on in the log and does not look whether another primary has taken over.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::open`]. The reader then sees what it saw before.
+    pub fn catch_up_to(&mut self, sequence: u64) -> Result<u64> {
+        match self.view.sequence {
+            seen if seen >= sequence => Ok(seen),
+            _ => self.follow_to(sequence),
+        }
+    }
+
+    fn follow_to(&mut self, limit: u64) -> Result<u64> {
         for _ in 0..ATTEMPTS {
-            let moved = self.follow()?;
-            // Asked after reading: one that takes over removes log segments, and with them what was not read yet.
-            if matches!(moved, Some(Moved::Away)) || self.is_replaced()? {
-                *self = Self::begin(Arc::clone(&self.fs), self.cache_bytes)?;
+            let moved = self.follow(limit)?;
+            // A writer's word for `limit` is enough; else it is asked after reading: a primary that takes over removes
+            // log segments, and with them what was not read yet.
+            let reached = moved.is_none() && self.view.sequence >= limit;
+            if !reached && (matches!(moved, Some(Moved::Away)) || self.is_replaced()?) {
+                let (gets, scans) = (std::mem::take(&mut self.gets), std::mem::take(&mut self.scans));
+                *self = Self { gets, scans, ..Self::begin(Arc::clone(&self.fs), self.cache_bytes)? };
             } else if moved.is_none() {
                 return Ok(self.view.sequence);
             }
@@ -113,15 +139,32 @@ impl<F: Fs> Reader<F> {
         self.view.sequence
     }
 
-    /// What the store holds, as its files say: a JSON object, the part of [`Db::stats`](crate::Db::stats) that does
-    /// without the primary.
-    pub fn stats(&self) -> String {
-        let levels = levels_json(&levels_of(&self.view.view.version));
-        Json::object()
-            .member("epoch", self.epoch)
-            .member("last_sequence", self.view.sequence)
-            .member("levels", levels)
-            .finish()
+    /// The primary whose manifest is read.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub(super) fn fs(&self) -> &F {
+        &self.fs
+    }
+
+    /// The tables that are seen. They are open.
+    pub(super) fn version(&self) -> &Version {
+        &self.view.view.version
+    }
+
+    pub(super) fn table(&self, number: u64) -> Result<Arc<Table<F::File>>> {
+        self.tables.table(number)
+    }
+
+    /// The log segments on disk whose data is not wholly in tables.
+    pub(super) fn segments(&self) -> Result<Vec<u64>> {
+        let names = self.fs.list()?;
+        let segment = |name: &String| match FileName::parse(name) {
+            Some(FileName::Wal(number)) if number >= self.state.log => Some(number),
+            _ => None,
+        };
+        Ok(names.iter().filter_map(segment).collect())
     }
 
     /// Pins what is seen now.
@@ -135,7 +178,27 @@ impl<F: Fs> Reader<F> {
     ///
     /// As [`ReadView::get`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.gets.add(1);
         self.view.get(key)
+    }
+
+    /// The values of `keys`, in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadView::get`].
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
+        keys.iter().map(|key| self.get(key.as_ref())).collect()
+    }
+
+    /// Whether `key` is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadView::get`].
+    pub fn contains(&self, key: &[u8]) -> Result<bool> {
+        self.gets.add(1);
+        self.view.contains(key)
     }
 
     /// Reads a range.
@@ -144,6 +207,7 @@ impl<F: Fs> Reader<F> {
     ///
     /// As [`ReadView::scan`].
     pub fn scan(&self, range: KeyRange, options: ScanOptions) -> Result<Cursor<F>> {
+        self.scans.add(1);
         self.view.scan(range, options)
     }
 
@@ -201,6 +265,8 @@ impl<F: Fs> Reader<F> {
             view: ReadView { view: Arc::new(view), sequence: state.flushed },
             state,
             obsolete: Vec::new(),
+            gets: Counter::default(),
+            scans: Counter::default(),
         };
         Ok(reader.pin_tables(&reader.state)?.then_some(reader))
     }
@@ -213,16 +279,34 @@ impl<F: Fs> Reader<F> {
         Ok(!own || (self.fs.exists(&next)? && Self::begin_at(&self.fs, 0, self.epoch + 1)?.is_some()))
     }
 
-    /// One round of following; `None` when it is done.
-    fn follow(&mut self) -> Result<Option<Moved>> {
-        if !self.read_log()? {
+    /// One round of following, of the log up to `limit`; `None` when it is done.
+    fn follow(&mut self, limit: u64) -> Result<Option<Moved>> {
+        let missing = limit.saturating_sub(self.view.sequence);
+        if missing <= NEAR_OPERATIONS {
+            if !self.read_log(limit)? {
+                return Ok(Some(Moved::Away));
+            }
+            if self.view.sequence >= limit {
+                return Ok(None);
+            }
+        }
+        // The log before the manifest where its end is wanted; else what tables hold need not be read from it.
+        let log_first = limit == u64::MAX;
+        if log_first && !self.read_log(limit)? {
             return Ok(Some(Moved::Away));
         }
         let mut state = self.state.clone();
         read_edits(&mut self.manifest, self.epoch, &mut state)?;
-        if Arc::ptr_eq(&state.version, &self.view.view.version) {
-            return Ok(None);
+        if !Arc::ptr_eq(&state.version, &self.view.view.version) {
+            return self.follow_edits(state);
         }
+        if !log_first && !self.read_log(limit)? {
+            return Ok(Some(Moved::Away));
+        }
+        Ok(None)
+    }
+
+    fn follow_edits(&mut self, state: State) -> Result<Option<Moved>> {
         if !self.pin_tables(&state)? {
             // Removed since: a later edit says so, and the reader has the edits before it.
             self.state = state;
@@ -285,9 +369,9 @@ impl<F: Fs> Reader<F> {
         });
     }
 
-    /// Reads on in the log to its present end. False where it does not go on where it was left.
-    fn read_log(&mut self) -> Result<bool> {
-        loop {
+    /// Reads on in the log up to `limit` or to its present end. False where it does not go on where it was left.
+    fn read_log(&mut self, limit: u64) -> Result<bool> {
+        while self.view.sequence < limit {
             let mark = self.log.mark();
             match self.log.read()? {
                 Item::Record { offset } => {
@@ -299,6 +383,10 @@ impl<F: Fs> Reader<F> {
                     }
                     if header.sequence != self.view.sequence + 1 {
                         return Ok(false);
+                    }
+                    if header.last() > limit {
+                        self.log.rewind(mark);
+                        return Ok(true);
                     }
                     self.view.view.active.apply(header.sequence, &batch);
                     self.view.sequence = header.last();
@@ -323,6 +411,7 @@ impl<F: Fs> Reader<F> {
                 },
             }
         }
+        Ok(true)
     }
 
     /// What stands at the place that reading has come to.
@@ -334,16 +423,7 @@ impl<F: Fs> Reader<F> {
     }
 
     fn next_segment(&self) -> Result<Option<u64>> {
-        let mut next = None;
-        for name in self.fs.list()? {
-            if let Some(FileName::Wal(number)) = FileName::parse(&name)
-                && number > self.segment
-                && next.is_none_or(|found| number < found)
-            {
-                next = Some(number);
-            }
-        }
-        Ok(next)
+        Ok(self.segments()?.into_iter().filter(|&number| number > self.segment).min())
     }
 
     /// Goes on with the next segment. False where it is gone already.
@@ -380,6 +460,16 @@ impl<F: Fs> ReadView<F> {
         let mut value = Vec::new();
         let found = self.view.get(key, self.sequence, &mut |bytes| value.extend_from_slice(bytes))?;
         Ok(found.then_some(value))
+    }
+
+    /// Whether `key` is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadView::get`].
+    pub fn contains(&self, key: &[u8]) -> Result<bool> {
+        check_key(key)?;
+        self.view.get(key, self.sequence, &mut |_| {})
     }
 
     /// Reads a range.

@@ -160,13 +160,13 @@ impl<F: File> RecordReader<F> {
             true => (self.block_start + BLOCK_BYTES as u64, 0),
             false => (self.block_start, self.block.len()),
         };
-        let mut bytes = vec![0; BLOCK_BYTES];
-        let read = self.file.read_at(start, &mut bytes)?;
-        if read <= keep {
+        let mut rest = vec![0; BLOCK_BYTES - keep];
+        let read = self.file.read_at(start + keep as u64, &mut rest)?;
+        if read == 0 {
             return Ok(false);
         }
-        bytes.truncate(read);
-        self.block = bytes;
+        self.block.truncate(keep);
+        self.block.extend_from_slice(rest.get(..read).unwrap_or_default());
         self.block_start = start;
         self.at = keep;
         Ok(true)

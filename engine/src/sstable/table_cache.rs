@@ -56,7 +56,7 @@ impl<F: Fs> TableCache<F> {
     }
 
     /// A cache that keeps every table open that it has opened, until it is forgotten: for whoever cannot open it again
-    /// once its file is removed.
+    /// once its file is removed. The limit is for the blocks alone.
     pub fn pinning(fs: Arc<F>, bytes_max: u64) -> Self {
         Self { pins: true, ..Self::new(fs, bytes_max) }
     }
@@ -86,7 +86,7 @@ impl<F: Fs> TableCache<F> {
         while !self.pins && open.tables.len() > 1 && too_many(&open) {
             open.close_oldest();
         }
-        self.blocks.set_capacity(self.bytes_max.saturating_sub(open.bytes));
+        self.share(&open);
         Ok(table)
     }
 
@@ -95,6 +95,13 @@ impl<F: Fs> TableCache<F> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = open.tables.remove(&number) {
             open.bytes -= slot.table.memory_bytes();
+            self.share(&open);
+        }
+    }
+
+    /// Gives the blocks what the open tables leave of the limit. Pinned tables are beside it: they could take all.
+    fn share(&self, open: &Open<F>) {
+        if !self.pins {
             self.blocks.set_capacity(self.bytes_max.saturating_sub(open.bytes));
         }
     }

@@ -19,10 +19,16 @@ use std::sync::Arc;
 /// The open manifest of a primary. After an error it must not be used again.
 #[derive(Debug)]
 pub struct Manifest<F: Fs> {
-    fs: Arc<F>,
-    epoch: u64,
+    fence: Fence<F>,
     file: F::File,
     framer: Framer,
+}
+
+/// Where a primary sees whether another one has replaced it.
+#[derive(Debug)]
+pub struct Fence<F> {
+    fs: Arc<F>,
+    epoch: u64,
 }
 
 /// What the manifests of a directory say.
@@ -55,30 +61,27 @@ impl<F: Fs> Manifest<F> {
             Err(error) => return Err(error),
         };
         fs.sync_dir()?;
-        Ok(Self { fs, epoch, file, framer: Framer::new(FileName::Manifest(epoch).record_number()) })
+        let framer = Framer::new(FileName::Manifest(epoch).record_number());
+        Ok(Self { fence: Fence { fs, epoch }, file, framer })
     }
 
     /// The epoch.
     pub fn epoch(&self) -> u64 {
-        self.epoch
+        self.fence.epoch
+    }
+
+    /// Where this primary sees whether another one has replaced it.
+    pub fn fence(&self) -> &Fence<F> {
+        &self.fence
     }
 
     /// Whether this is still the newest epoch.
     ///
     /// # Errors
     ///
-    /// `Reopen` where it is not, and those of the file system.
+    /// As [`Fence::check`].
     pub fn check_fence(&self) -> Result<()> {
-        let (own, next) =
-            (FileName::Manifest(self.epoch).to_string(), FileName::Manifest(self.epoch + 1).to_string());
-        if self.fs.exists(&own)? && !self.fs.exists(&next)? {
-            return Ok(());
-        }
-        Err(Error::reopen(format!(
-            "another primary has taken over the store (epoch {} after this one's {}): this handle writes no more",
-            self.epoch + 1,
-            self.epoch
-        )))
+        self.fence.check()
     }
 
     /// Checks that `epoch` is the newest in `fs`, for whoever is no primary: a worker, before it makes files.
@@ -149,6 +152,43 @@ impl<F: Fs> Manifest<F> {
             passed_over = passed_over.or(loaded.torn);
         }
         Ok(Loaded { state: None, epoch: 0, torn: passed_over })
+    }
+}
+
+impl<F: Fs> Fence<F> {
+    /// Whether the epoch is still the newest.
+    ///
+    /// # Errors
+    ///
+    /// `Reopen` where it is not, and those of the file system.
+    pub fn check(&self) -> Result<()> {
+        let (own, next) =
+            (FileName::Manifest(self.epoch).to_string(), FileName::Manifest(self.epoch + 1).to_string());
+        if self.fs.exists(&own)? && !self.fs.exists(&next)? {
+            return Ok(());
+        }
+        Err(Error::reopen(format!(
+            "another primary has taken over the store (epoch {} after this one's {}): this handle writes no more",
+            self.epoch + 1,
+            self.epoch
+        )))
+    }
+
+    /// Where a file is missing or damaged because another primary has taken the store over, says that instead.
+    pub fn explain(&self, error: Error) -> Error {
+        if !error.is_corrupt() {
+            return error;
+        }
+        match self.check() {
+            Err(fenced) if *fenced.kind() == ErrorKind::Reopen => fenced,
+            _ => error,
+        }
+    }
+}
+
+impl<F> Clone for Fence<F> {
+    fn clone(&self) -> Self {
+        Self { fs: Arc::clone(&self.fs), epoch: self.epoch }
     }
 }
 

@@ -11,7 +11,7 @@ mod tables;
 
 pub use edit::VersionEdit;
 pub use level_iter::LevelIter;
-pub use manifest::{Loaded, Manifest, misfit};
+pub use manifest::{Fence, Loaded, Manifest, misfit};
 pub use run::Run;
 pub use tables::{LEVELS, TableMeta, Version};
 
