@@ -1,11 +1,11 @@
 //! The interface `maintenance`: each function borrows a store and calls the engine; `run-job` needs none.
 
-use crate::bindings::exports::esker::kv::kv_store::{Error, StoreBorrow};
+use crate::bindings::exports::esker::kv::kv_store::{Error, ReaderBorrow, StoreBorrow};
 use crate::bindings::exports::esker::kv::maintenance::{
     self, Guest, GuestRunningJob, JobKinds, Pressure, Progress, Verification,
 };
 use crate::convert;
-use crate::store::Store;
+use crate::store::{Reader, Store};
 use crate::wasi_fs::WasiFs;
 use crate::{Component, directory, panic_message};
 use esker_engine::{self as engine, ErrorKind, Job, JobResult, job};
@@ -81,6 +81,11 @@ impl Guest for Component {
 
     fn verify(store: StoreBorrow<'_>) -> Result<Verification, Error> {
         let verification = store.get::<Store>().read_access().verify();
+        verification.map(convert::verification).map_err(convert::error)
+    }
+
+    fn verify_reader(reader: ReaderBorrow<'_>) -> Result<Verification, Error> {
+        let verification = reader.get::<Reader>().read_access().verify();
         verification.map(convert::verification).map_err(convert::error)
     }
 

@@ -71,12 +71,7 @@ impl GuestStore for Store {
     }
 
     fn get_many(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        let values = self.read_access().get_many(&keys).map_err(convert::error)?;
-        let bytes: usize = values.iter().flatten().map(Vec::len).sum();
-        if bytes > ANSWER_BYTES_MAX && values.len() > 1 {
-            return Err(too_much("get-many", bytes));
-        }
-        Ok(values)
+        values(self.read_access().get_many(&keys))
     }
 
     fn contains(&self, key: Vec<u8>) -> Result<bool, Error> {
@@ -107,19 +102,8 @@ impl GuestStore for Store {
     }
 
     fn read_key_range(&self, start: Vec<u8>, end: Vec<u8>, limit: u32) -> Result<Vec<Entry>, Error> {
-        let range = KeyRange { start: Some(start), end: Some(end) };
-        let options = ScanOptions { limit: Some(limit.into()), ..ScanOptions::default() };
-        let mut cursor = self.read_access().scan(range, options).map_err(convert::error)?;
-        let mut entries = Vec::new();
-        let mut bytes = 0;
-        while let Some((key, value)) = cursor.next().map_err(convert::error)? {
-            bytes += key.len() + value.len();
-            if bytes > ANSWER_BYTES_MAX && !entries.is_empty() {
-                return Err(too_much("read-key-range", bytes));
-            }
-            entries.push(Entry { key: key.to_vec(), value: value.to_vec() });
-        }
-        Ok(entries)
+        let (range, options) = first_of_range(start, end, limit);
+        entries(self.read_access().scan(range, options))
     }
 
     fn snapshot(&self) -> Result<wit::Snapshot, Error> {
@@ -236,25 +220,82 @@ impl Reader {
         let options = esker_engine::Options { cache_bytes, ..Default::default() };
         Ok(Self { engine: RefCell::new(EngineReader::open(fs, &options)?) })
     }
+
+    /// The engine's reader, to read.
+    pub fn read_access(&self) -> Ref<'_, EngineReader<WasiFs>> {
+        self.engine.borrow()
+    }
 }
 
 impl GuestReader for Reader {
-    fn stats(&self) -> Result<String, Error> {
-        Ok(self.engine.borrow().stats())
-    }
-
     fn catch_up(&self) -> Result<u64, Error> {
         self.engine.borrow_mut().catch_up().map_err(convert::error)
+    }
+
+    fn catch_up_to(&self, sequence: u64) -> Result<u64, Error> {
+        self.engine.borrow_mut().catch_up_to(sequence).map_err(convert::error)
+    }
+
+    fn sequence(&self) -> u64 {
+        self.engine.borrow().last_sequence()
     }
 
     fn get(&self, key: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
         self.engine.borrow().get(&key).map_err(convert::error)
     }
 
+    fn get_many(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        values(self.engine.borrow().get_many(&keys))
+    }
+
+    fn contains(&self, key: Vec<u8>) -> Result<bool, Error> {
+        self.engine.borrow().contains(&key).map_err(convert::error)
+    }
+
     fn scan(&self, range: wit::KeyRange, options: wit::ScanOptions) -> Result<wit::Cursor, Error> {
         let cursor = self.engine.borrow().scan(convert::key_range(range), convert::scan_options(options));
         cursor.map(Cursor::resource).map_err(convert::error)
     }
+
+    fn read_key_range(&self, start: Vec<u8>, end: Vec<u8>, limit: u32) -> Result<Vec<Entry>, Error> {
+        let (range, options) = first_of_range(start, end, limit);
+        entries(self.engine.borrow().scan(range, options))
+    }
+
+    fn stats(&self) -> Result<String, Error> {
+        Ok(self.engine.borrow().stats())
+    }
+}
+
+/// What `get-many` answers.
+fn values(found: esker_engine::Result<Vec<Option<Vec<u8>>>>) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    let values = found.map_err(convert::error)?;
+    let bytes: usize = values.iter().flatten().map(Vec::len).sum();
+    if bytes > ANSWER_BYTES_MAX && values.len() > 1 {
+        return Err(too_much("get-many", bytes));
+    }
+    Ok(values)
+}
+
+/// What `read-key-range` reads.
+fn first_of_range(start: Vec<u8>, end: Vec<u8>, limit: u32) -> (KeyRange, ScanOptions) {
+    let range = KeyRange { start: Some(start), end: Some(end) };
+    (range, ScanOptions { limit: Some(limit.into()), ..ScanOptions::default() })
+}
+
+/// What `read-key-range` answers.
+fn entries(scan: esker_engine::Result<EngineCursor<WasiFs>>) -> Result<Vec<Entry>, Error> {
+    let mut cursor = scan.map_err(convert::error)?;
+    let mut entries = Vec::new();
+    let mut bytes = 0;
+    while let Some((key, value)) = cursor.next().map_err(convert::error)? {
+        bytes += key.len() + value.len();
+        if bytes > ANSWER_BYTES_MAX && !entries.is_empty() {
+            return Err(too_much("read-key-range", bytes));
+        }
+        entries.push(Entry { key: key.to_vec(), value: value.to_vec() });
+    }
+    Ok(entries)
 }
 
 fn too_much(call: &str, bytes: usize) -> Error {

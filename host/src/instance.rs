@@ -386,7 +386,7 @@ pub(crate) fn trap(wasm: &Wasm, error: &wasmtime::Error) -> Error {
 }
 
 /// The store knows its directory as "."; the caller knows it by its path.
-fn in_directory(error: Error, dir: &Path) -> Error {
+pub(crate) fn in_directory(error: Error, dir: &Path) -> Error {
     match error {
         Error::CannotOpen(message) => Error::CannotOpen(format!("{}: {message}", dir.display())),
         other => other,

@@ -1,13 +1,14 @@
 //! Follows a store by its files: another instance of the component that reads while a primary writes.
 
-use crate::bindings::exports::esker::kv::kv_store;
+use crate::bindings::exports::esker::kv::{kv_store, maintenance};
 use crate::convert;
 use crate::error::{Error, Result};
-use crate::instance::{CursorHandle, Wasm, trap};
-use crate::options::{KeyRange, ScanOptions};
+use crate::instance::{CursorHandle, Wasm, in_directory, trap};
+use crate::options::{KeyRange, ScanOptions, Verification};
 use crate::runtime::Runtime;
 use crate::sandbox::Sandbox;
 use crate::scan::Scan;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::component::ResourceAny;
@@ -15,9 +16,9 @@ use wasmtime::component::ResourceAny;
 /// Reads a store that a primary has open, in this process or another one, or that nobody has open: it takes no lock,
 /// and its sandbox can write nothing.
 ///
-/// It sees the state of one moment, whole batches only, until [`catch_up`](Self::catch_up) moves that moment on. Each
-/// reader is an instance of its own, so that readers on several threads read at the same time, and beside the primary.
-/// Clones share one instance.
+/// It sees the state of one moment, whole batches only, until [`catch_up`](Self::catch_up) moves that moment on: until
+/// then it is a snapshot. Each reader is an instance of its own, so that readers on several threads read at the same
+/// time, and beside the primary. Clones share one instance; it ends when the last of them and of its scans is dropped.
 ///
 /// # Errors
 ///
@@ -25,100 +26,230 @@ use wasmtime::component::ResourceAny;
 /// after a trap.
 #[derive(Clone)]
 pub struct Reader {
-    instance: Arc<Mutex<Instance>>,
-}
-
-struct Instance {
-    wasm: Wasm,
-    kv: kv_store::Guest,
-    reader: ResourceAny,
-    /// Why no further call is possible.
-    ended: Option<String>,
+    instance: Arc<Mutex<ReaderInstance>>,
 }
 
 impl Reader {
     /// Begins to read the store in the directory `dir`. `cache_bytes` is the block cache's size, 96 MiB by default; the
-    /// index and filter of every table stay in memory besides.
+    /// index and filter of every table stay in memory besides, and what the log holds that is not yet in tables.
     ///
     /// # Errors
     ///
-    /// `Directory`, `CannotOpen` where there is no store, and whatever else opening it answers.
+    /// `Directory` where it is none or cannot be read, `CannotOpen` where there is no store in it or one of a newer
+    /// format, `Corrupt` where the manifest, the log or a table's index is damaged, and those of the file system.
     pub fn open(runtime: &Runtime, dir: impl AsRef<Path>, cache_bytes: Option<u64>) -> Result<Self> {
-        let sandbox = Sandbox::new(&dir).read_only();
-        let mut wasm = sandbox.build(runtime.engine())?;
-        let component = runtime.component().instantiate(&mut wasm).map_err(|error| trap(&wasm, &error))?;
-        let kv = component.esker_kv_kv_store().clone();
-        let opened = kv.call_open_reader(&mut wasm, ".", cache_bytes).map_err(|error| trap(&wasm, &error))?;
-        let reader = opened.map_err(Error::from)?;
-        let instance = Instance { wasm, kv, reader, ended: None };
+        let instance = ReaderInstance::open(runtime, &Sandbox::new(dir).read_only(), cache_bytes)?;
         Ok(Self { instance: Arc::new(Mutex::new(instance)) })
     }
 
     /// Sees what the primary has handed to the operating system by now. Returns the sequence number of the last write
     /// that is seen: a caller that waits for its own write compares it with what that write returned.
     pub fn catch_up(&self) -> Result<u64> {
-        self.lock().call(|kv, wasm, reader| kv.reader().call_catch_up(wasm, reader))
+        self.lock().catch_up()
     }
 
-    /// What the store holds, as its files say: a JSON object with the members of [`KvStore::stats`](crate::KvStore::stats)
-    /// that need no primary (`epoch`, `last_sequence`, `levels`).
-    pub fn stats(&self) -> Result<String> {
-        self.lock().call(|kv, wasm, reader| kv.reader().call_stats(wasm, reader))
+    /// Sees the writes up to `sequence`, a number that their writer was told, as far as they have been handed to the
+    /// operating system; and no later ones, but those that are seen already or stand in tables. Quicker than
+    /// [`catch_up`](Self::catch_up) where little is missing; a primary that has taken over in between may not be
+    /// noticed. Returns the sequence number of the last write that is seen.
+    pub fn catch_up_to(&self, sequence: u64) -> Result<u64> {
+        self.lock().catch_up_to(sequence)
+    }
+
+    /// The sequence number of the last write that is seen.
+    pub fn sequence(&self) -> u64 {
+        self.lock().sequence()
     }
 
     /// The value of `key`.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.lock().call(|kv, wasm, reader| kv.reader().call_get(wasm, reader, key))
+        self.lock().get(key)
+    }
+
+    /// The values of many keys, in their order.
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
+        let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.as_ref().to_vec()).collect();
+        self.lock().get_many(&keys)
+    }
+
+    /// Whether `key` is there, without its value.
+    pub fn contains(&self, key: &[u8]) -> Result<bool> {
+        self.lock().contains(key)
     }
 
     /// Reads a range, in the state that is seen at this moment.
     pub fn scan(&self, range: KeyRange, options: ScanOptions) -> Result<Scan> {
-        let (range, how) = (convert::key_range(range), convert::scan_options(options));
-        let cursor = self.lock().call(|kv, wasm, reader| kv.reader().call_scan(wasm, reader, &range, how))?;
-        Ok(Scan::of_reader(self.clone(), CursorHandle::new(cursor), options.keys_only))
+        let cursor = self.lock().scan(range, options)?;
+        Ok(Scan::of_reader(self.clone(), cursor, options.keys_only))
+    }
+
+    /// The first `limit` entries from `start` (inclusive) to `end` (exclusive), in one call.
+    pub fn read_key_range(&self, start: &[u8], end: &[u8], limit: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.lock().read_key_range(start, end, limit)
+    }
+
+    /// What the reader sees and has done, as a JSON object (docs/stats.md).
+    pub fn stats(&self) -> Result<String> {
+        self.lock().stats()
+    }
+
+    /// Reads every file of the state that is seen and checks every checksum, every order and every reference. A primary
+    /// may write meanwhile.
+    pub fn verify(&self) -> Result<Verification> {
+        self.lock().verify()
     }
 
     pub(crate) fn next_page(&self, cursor: &CursorHandle, max_items: u32, max_bytes: u32) -> Result<Vec<u8>> {
-        let cursor = cursor.resource();
-        self.lock().call(|kv, wasm, _| kv.cursor().call_next_packed(wasm, cursor, max_items, max_bytes))
+        self.lock().next_page(cursor, max_items, max_bytes)
     }
 
-    pub(crate) fn drop_cursor(&self, cursor: CursorHandle) {
-        let mut instance = self.lock();
-        if instance.ended.is_none()
-            && let Err(error) = cursor.resource().resource_drop(&mut instance.wasm)
-        {
-            instance.end_by(&error);
-        }
+    pub(crate) fn drop_cursor(&self, cursor: &CursorHandle) {
+        self.lock().drop_cursor(cursor);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Instance> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, ReaderInstance> {
         self.instance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Instance {
+/// What one thread at a time has of a [`Reader`].
+pub(crate) struct ReaderInstance {
+    wasm: Wasm,
+    kv: kv_store::Guest,
+    maintenance: maintenance::Guest,
+    reader: ResourceAny,
+    /// The last write that is seen.
+    sequence: u64,
+    /// Why no further call is possible.
+    ended: Option<String>,
+}
+
+type Answer<T> = wasmtime::Result<Result<T, kv_store::Error>>;
+
+impl ReaderInstance {
+    fn open(runtime: &Runtime, sandbox: &Sandbox, cache_bytes: Option<u64>) -> Result<Self> {
+        check_directory(sandbox.dir())?;
+        let mut wasm = sandbox.build(runtime.engine())?;
+        let component = runtime.component().instantiate(&mut wasm).map_err(|error| trap(&wasm, &error))?;
+        let kv = component.esker_kv_kv_store().clone();
+        let maintenance = component.esker_kv_maintenance().clone();
+        let opened = kv.call_open_reader(&mut wasm, ".", cache_bytes).map_err(|error| trap(&wasm, &error))?;
+        let reader = opened.map_err(|error| in_directory(error.into(), sandbox.dir()))?;
+        let mut opened = Self { wasm, kv, maintenance, reader, sequence: 0, ended: None };
+        opened.sequence = opened.call(|kv, wasm, reader| kv.reader().call_sequence(wasm, reader).map(Ok))?;
+        Ok(opened)
+    }
+
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    pub fn catch_up(&mut self) -> Result<u64> {
+        self.sequence = self.call(|kv, wasm, reader| kv.reader().call_catch_up(wasm, reader))?;
+        Ok(self.sequence)
+    }
+
+    pub fn catch_up_to(&mut self, sequence: u64) -> Result<u64> {
+        self.sequence = self.call(|kv, wasm, reader| kv.reader().call_catch_up_to(wasm, reader, sequence))?;
+        Ok(self.sequence)
+    }
+
+    pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.call(|kv, wasm, reader| kv.reader().call_get(wasm, reader, key))
+    }
+
+    pub fn get_many(&mut self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.call(|kv, wasm, reader| kv.reader().call_get_many(wasm, reader, keys))
+    }
+
+    pub fn contains(&mut self, key: &[u8]) -> Result<bool> {
+        self.call(|kv, wasm, reader| kv.reader().call_contains(wasm, reader, key))
+    }
+
+    pub fn scan(&mut self, range: KeyRange, options: ScanOptions) -> Result<CursorHandle> {
+        let (range, options) = (convert::key_range(range), convert::scan_options(options));
+        let cursor = self.call(|kv, wasm, reader| kv.reader().call_scan(wasm, reader, &range, options))?;
+        Ok(CursorHandle::new(cursor))
+    }
+
+    pub fn read_key_range(
+        &mut self,
+        start: &[u8],
+        end: &[u8],
+        limit: u32,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let entries =
+            self.call(|kv, wasm, reader| kv.reader().call_read_key_range(wasm, reader, start, end, limit))?;
+        Ok(entries.into_iter().map(convert::entry).collect())
+    }
+
+    pub fn stats(&mut self) -> Result<String> {
+        self.call(|kv, wasm, reader| kv.reader().call_stats(wasm, reader))
+    }
+
+    fn verify(&mut self) -> Result<Verification> {
+        self.check_usable()?;
+        let answer = self.maintenance.call_verify_reader(&mut self.wasm, self.reader);
+        self.finish(answer).map(convert::verification)
+    }
+
+    fn next_page(&mut self, cursor: &CursorHandle, max_items: u32, max_bytes: u32) -> Result<Vec<u8>> {
+        let cursor = cursor.resource();
+        self.call(|kv, wasm, _| kv.cursor().call_next_packed(wasm, cursor, max_items, max_bytes))
+    }
+
+    fn drop_cursor(&mut self, cursor: &CursorHandle) {
+        if self.ended.is_none()
+            && let Err(error) = cursor.resource().resource_drop(&mut self.wasm)
+        {
+            self.end_by(&error);
+        }
+    }
+
     fn call<T>(
         &mut self,
-        function: impl FnOnce(
-            &kv_store::Guest,
-            &mut Wasm,
-            ResourceAny,
-        ) -> wasmtime::Result<Result<T, kv_store::Error>>,
+        function: impl FnOnce(&kv_store::Guest, &mut Wasm, ResourceAny) -> Answer<T>,
     ) -> Result<T> {
-        if let Some(why) = &self.ended {
-            return Err(Error::Reopen(why.clone()));
+        self.check_usable()?;
+        let answer = function(&self.kv, &mut self.wasm, self.reader);
+        self.finish(answer)
+    }
+
+    fn check_usable(&self) -> Result<()> {
+        match &self.ended {
+            None => Ok(()),
+            Some(why) => Err(Error::Reopen(why.clone())),
         }
-        match function(&self.kv, &mut self.wasm, self.reader) {
-            Ok(answer) => answer.map_err(Error::from),
+    }
+
+    fn finish<T>(&mut self, answer: Answer<T>) -> Result<T> {
+        match answer {
+            Ok(result) => result.map_err(Error::from),
             Err(error) => Err(self.end_by(&error)),
         }
     }
 
+    #[cold]
     fn end_by(&mut self, error: &wasmtime::Error) -> Error {
         let error = trap(&self.wasm, error);
         self.ended = Some(format!("{error}; open the reader anew"));
         error
+    }
+}
+
+/// Says what is wrong with a directory that cannot be one of a store, in the words of the host's system.
+fn check_directory(dir: &Path) -> Result<()> {
+    let error = |message: String| Err(Error::Directory { path: dir.to_path_buf(), message });
+    match std::fs::read_dir(dir) {
+        Ok(_) => Ok(()),
+        Err(cause) => match cause.kind() {
+            io::ErrorKind::NotFound => error("there is no such directory".into()),
+            io::ErrorKind::NotADirectory => error("it is not a directory: a store is a directory".into()),
+            io::ErrorKind::PermissionDenied => {
+                error(format!("a store's directory must be readable by this user: {cause}"))
+            }
+            _ => error(format!("it cannot be read: {cause}")),
+        },
     }
 }
 

@@ -17,9 +17,8 @@ const PAGE_BYTES: u32 = 64 << 10;
 /// It holds the store open, and pins the files that it needs, until it is dropped or has reached the end.
 #[derive(Debug)]
 pub struct Scan {
-    source: Source,
     /// `None` after the end or an error.
-    cursor: Option<CursorHandle>,
+    source: Option<Source>,
     keys_only: bool,
     page_items: u32,
     page: Vec<u8>,
@@ -32,23 +31,22 @@ pub struct Scan {
 /// Whose cursor it is.
 #[derive(Debug)]
 enum Source {
-    Store(KvStore),
-    Reader(Reader),
+    Store(KvStore, CursorHandle),
+    Reader(Reader, CursorHandle),
 }
 
 impl Scan {
     pub(crate) fn new(store: KvStore, cursor: CursorHandle, keys_only: bool) -> Self {
-        Self::over(Source::Store(store), cursor, keys_only)
+        Self::over(Source::Store(store, cursor), keys_only)
     }
 
     pub(crate) fn of_reader(reader: Reader, cursor: CursorHandle, keys_only: bool) -> Self {
-        Self::over(Source::Reader(reader), cursor, keys_only)
+        Self::over(Source::Reader(reader, cursor), keys_only)
     }
 
-    fn over(source: Source, cursor: CursorHandle, keys_only: bool) -> Self {
+    fn over(source: Source, keys_only: bool) -> Self {
         Self {
-            source,
-            cursor: Some(cursor),
+            source: Some(source),
             keys_only,
             page_items: FIRST_PAGE_ITEMS,
             page: Vec::new(),
@@ -89,9 +87,9 @@ impl Scan {
         self.page.clear();
         self.position = 0;
         self.taken = 0;
-        let Some(cursor) = &self.cursor else { return Ok(()) };
+        let Some(source) = &self.source else { return Ok(()) };
         if !was_last {
-            match self.source.next_page(cursor, self.page_items) {
+            match source.next_page(self.page_items) {
                 Ok(page) => self.page = page,
                 Err(error) => {
                     self.end();
@@ -106,20 +104,19 @@ impl Scan {
     }
 
     fn end(&mut self) {
-        if let Some(cursor) = self.cursor.take() {
-            match &self.source {
-                Source::Store(store) => store.drop_cursor(cursor),
-                Source::Reader(reader) => reader.drop_cursor(cursor),
-            }
+        match self.source.take() {
+            Some(Source::Store(store, cursor)) => store.drop_cursor(cursor),
+            Some(Source::Reader(reader, cursor)) => reader.drop_cursor(&cursor),
+            None => {}
         }
     }
 }
 
 impl Source {
-    fn next_page(&self, cursor: &CursorHandle, max_items: u32) -> Result<Vec<u8>> {
+    fn next_page(&self, max_items: u32) -> Result<Vec<u8>> {
         match self {
-            Self::Store(store) => store.next_page(cursor, max_items, PAGE_BYTES),
-            Self::Reader(reader) => reader.next_page(cursor, max_items, PAGE_BYTES),
+            Self::Store(store, cursor) => store.next_page(cursor, max_items, PAGE_BYTES),
+            Self::Reader(reader, cursor) => reader.next_page(cursor, max_items, PAGE_BYTES),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use esker_host::{KeyRange, KvStore, ScanOptions};
+use esker_host::{KeyRange, ScanOptions};
 use indicatif::ProgressBar;
 
 use super::failure::{Failure, Outcome};
@@ -11,7 +11,7 @@ use super::input::TextArgs;
 use super::output::{self, BUFFER_BYTES, PendingFile, RowWriter, tell};
 use super::range::RangeArgs;
 use super::rows::{Format, PackedWriter};
-use super::store::{Expect, StoreArgs};
+use super::store::{Readable, StoreArgs};
 use super::{number, progress};
 
 /// Write rows to a file or to standard output, for `esker import` or another program
@@ -49,14 +49,14 @@ pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
     let range = args.range.read(&args.text)?;
     let file = args.file.as_deref().filter(|file| *file != Path::new("-"));
     let format = args.format.unwrap_or_else(|| file.map(Format::of_file).unwrap_or_default());
-    store.run(Expect::Store, |store| match file {
+    store.read(|store| match file {
         None => to_stdout(store, range, format),
         Some(path) if output::is_special(path) => to_special(store, range, format, path),
         Some(path) => to_file(store, range, format, path),
     })
 }
 
-fn to_stdout(store: &KvStore, range: KeyRange, format: Format) -> Outcome {
+fn to_stdout(store: &Readable, range: KeyRange, format: Format) -> Outcome {
     // A bar would stand in the middle of the rows.
     let bar = if io::stdout().is_terminal() { ProgressBar::hidden() } else { progress::of_work() };
     write_rows(store, range, format, io::stdout().lock(), &bar, Failure::stdout)?;
@@ -64,14 +64,14 @@ fn to_stdout(store: &KvStore, range: KeyRange, format: Format) -> Outcome {
     Ok(())
 }
 
-fn to_special(store: &KvStore, range: KeyRange, format: Format, path: &Path) -> Outcome {
+fn to_special(store: &Readable, range: KeyRange, format: Format, path: &Path) -> Outcome {
     let failed = |cause: io::Error| Failure::file("write to", path, &cause);
     let file = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
     write_rows(store, range, format, file, &ProgressBar::hidden(), failed)?;
     Ok(())
 }
 
-fn to_file(store: &KvStore, range: KeyRange, format: Format, path: &Path) -> Outcome {
+fn to_file(store: &Readable, range: KeyRange, format: Format, path: &Path) -> Outcome {
     let bar = progress::of_work();
     let (pending, file) = PendingFile::create(path)?;
     let rows =
@@ -84,7 +84,7 @@ fn to_file(store: &KvStore, range: KeyRange, format: Format, path: &Path) -> Out
 
 /// Writes the range to `out` and returns the number of rows; `failed` words a failure of `out`.
 fn write_rows(
-    store: &KvStore,
+    store: &Readable,
     range: KeyRange,
     format: Format,
     out: impl Write,

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::failure::{Failure, Outcome};
 use super::input::TextArgs;
-use super::store::{Expect, StoreArgs};
+use super::store::StoreArgs;
 
 /// Print the value of a key as it is, nothing added
 ///
@@ -29,7 +29,7 @@ Examples:
 /// Runs the command.
 pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
     let key = args.text.bytes(&args.key)?;
-    let value = store.run(Expect::Store, |store| Ok(store.get(&key)?))?.ok_or(Failure::Absent)?;
+    let value = store.read(|store| Ok(store.get(&key)?))?.ok_or(Failure::Absent)?;
     let mut stdout = io::stdout().lock();
     stdout.write_all(&value).and_then(|()| stdout.flush()).map_err(Failure::stdout)
 }

@@ -2,14 +2,14 @@
 
 use std::io::{self, BufWriter, Write};
 
-use esker_host::{KvStore, ScanOptions};
+use esker_host::ScanOptions;
 
 use super::failure::{Failure, Outcome};
 use super::input::TextArgs;
 use super::output::{BUFFER_BYTES, RowWriter};
 use super::range::RangeArgs;
 use super::rows::Shape;
-use super::store::{Expect, StoreArgs};
+use super::store::{Readable, StoreArgs};
 
 /// Print a range of keys with their values, in order
 ///
@@ -54,10 +54,10 @@ pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
     let range = args.range.read(&args.text)?;
     let shape = if args.json { Shape::Jsonl } else { Shape::Tsv };
     let options = ScanOptions { reverse: args.reverse, keys_only: args.keys_only, limit: args.limit };
-    store.run(Expect::Store, |store| print(store, range, options, shape))
+    store.read(|store| print(store, range, options, shape))
 }
 
-fn print(store: &KvStore, range: esker_host::KeyRange, options: ScanOptions, shape: Shape) -> Outcome {
+fn print(store: &Readable, range: esker_host::KeyRange, options: ScanOptions, shape: Shape) -> Outcome {
     let keys_only = options.keys_only;
     let mut scan = store.scan(range, options)?;
     let stdout = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use esker_host::{
-    Durability, KvStore, Options, RecoveryMode, Runtime, Sandbox, Strategy, WorkerCommand, WorkerPlace,
+    Durability, Error, KeyRange, KvStore, Options, Reader, RecoveryMode, Runtime, Sandbox, Scan, ScanOptions,
+    Strategy, Verification, WorkerCommand, WorkerPlace,
 };
 
 use super::failure::{Failure, Outcome};
@@ -47,6 +48,10 @@ pub struct StoreArgs {
     #[arg(long, value_name = "NAME", value_enum, default_value_t, global = true, help_heading = STORE)]
     strategy: StrategyArg,
 
+    /// Read the store by its files alone, beside a process that has it open; nothing is locked or written
+    #[arg(long, global = true, help_heading = STORE)]
+    read_only: bool,
+
     /// What to do about a damaged write-ahead log when the store is opened
     #[arg(long, value_name = "MODE", value_enum, default_value_t, global = true, help_heading = STORE)]
     recovery: Recovery,
@@ -57,14 +62,80 @@ pub struct StoreArgs {
 pub enum Expect {
     /// A store; nothing is made where there is none.
     Store,
+    /// The same, and the command only reads it: `--read-only` would do.
+    StoreToRead,
     /// A store, or nothing yet: then one is made.
     StoreOrNothing,
 }
 
+/// A store that a command reads.
+pub enum Readable {
+    /// Opened as its primary.
+    Primary(KvStore),
+    /// Followed by its files, for `--read-only`.
+    Reader(Reader),
+}
+
+impl Readable {
+    /// The value of `key`.
+    pub fn get(&self, key: &[u8]) -> esker_host::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Primary(store) => store.get(key),
+            Self::Reader(reader) => reader.get(key),
+        }
+    }
+
+    /// Reads a range, in the state of this moment.
+    pub fn scan(&self, range: KeyRange, options: ScanOptions) -> esker_host::Result<Scan> {
+        match self {
+            Self::Primary(store) => store.scan(range, options),
+            Self::Reader(reader) => reader.scan(range, options),
+        }
+    }
+
+    /// What the store holds and has done, as a JSON object.
+    pub fn stats(&self) -> esker_host::Result<String> {
+        match self {
+            Self::Primary(store) => store.stats(),
+            Self::Reader(reader) => reader.stats(),
+        }
+    }
+
+    /// What recovery found, as a JSON object; a reader recovers nothing.
+    pub fn recovery_report(&self) -> esker_host::Result<Option<String>> {
+        match self {
+            Self::Primary(store) => store.recovery_report().map(Some),
+            Self::Reader(_) => Ok(None),
+        }
+    }
+
+    /// Reads every file and checks every checksum, every order and every reference.
+    pub fn verify(&self) -> esker_host::Result<Verification> {
+        match self {
+            Self::Primary(store) => store.verify(),
+            Self::Reader(reader) => reader.verify(),
+        }
+    }
+}
+
 impl StoreArgs {
-    /// Opens the store, lets `command` work on it and closes it, whatever came of the command.
+    /// Opens the store as its primary, lets `command` work on it and closes it, whatever came of the command.
     pub fn run<T>(&self, expect: Expect, command: impl FnOnce(&KvStore) -> Outcome<T>) -> Outcome<T> {
         self.run_in(&self.dir, &self.runtime()?, expect, command)
+    }
+
+    /// Opens the store for a command that only reads it, or follows it by its files if `--read-only` says so.
+    pub fn read<T>(&self, command: impl FnOnce(&Readable) -> Outcome<T>) -> Outcome<T> {
+        let runtime = self.runtime()?;
+        if !self.read_only {
+            return self.run_in(&self.dir, &runtime, Expect::StoreToRead, |store| {
+                command(&Readable::Primary(store.clone()))
+            });
+        }
+        require_store(&self.dir)?;
+        // As large a part of the memory as a primary's cache has.
+        let cache_bytes = self.memory.map(|bytes| bytes / 8 * 3);
+        command(&Readable::Reader(Reader::open(&runtime, &self.dir, cache_bytes)?))
     }
 
     /// The same in another directory, with a component that is already compiled.
@@ -75,6 +146,11 @@ impl StoreArgs {
         expect: Expect,
         command: impl FnOnce(&KvStore) -> Outcome<T>,
     ) -> Outcome<T> {
+        if self.read_only {
+            return Err(Failure::Usage(
+                "--read-only is for get, scan, export, stats and verify: this command opens the store to write".into(),
+            ));
+        }
         let store = self.open(dir, runtime, expect)?;
         let outcome = command(&store);
         // The command's own failure comes first: it is what made the store unable to close, if anything did.
@@ -82,6 +158,11 @@ impl StoreArgs {
         let value = outcome?;
         closed?;
         Ok(value)
+    }
+
+    /// Whether the store is to be read by its files alone.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// The store's directory.
@@ -115,7 +196,7 @@ impl StoreArgs {
     }
 
     fn open(&self, dir: &Path, runtime: &Runtime, expect: Expect) -> Outcome<KvStore> {
-        if expect == Expect::Store {
+        if expect != Expect::StoreOrNothing {
             require_store(dir)?;
         }
         let options = Options {
@@ -125,7 +206,12 @@ impl StoreArgs {
             strategy: Some(self.strategy.into()),
             ..self.worker_options()
         };
-        let store = KvStore::open(runtime, dir, options)?;
+        let store = KvStore::open(runtime, dir, options).map_err(|error| match error {
+            locked @ Error::Locked { .. } if expect == Expect::StoreToRead => {
+                Failure::Other(format!("{locked}. To read it meanwhile, add --read-only"))
+            }
+            error => error.into(),
+        })?;
         recovery::warn_of_losses(&store.recovery_report()?)?;
         Ok(store)
     }

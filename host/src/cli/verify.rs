@@ -6,7 +6,7 @@ use esker_host::Verification;
 
 use super::failure::{Failure, Outcome};
 use super::number;
-use super::store::{Expect, StoreArgs};
+use super::store::StoreArgs;
 
 /// Read every file and check every checksum, every order and every reference
 ///
@@ -23,7 +23,7 @@ Examples:
 
 /// Runs the command.
 pub fn run(store: &StoreArgs, _: &Args) -> Outcome {
-    let found = store.run(Expect::Store, |store| Ok(store.verify()?))?;
+    let found = store.read(|store| Ok(store.verify()?))?;
     print(&found).map_err(Failure::stdout)?;
     match found.problems.len() as u64 {
         0 => Ok(()),

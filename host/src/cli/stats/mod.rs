@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 use super::failure::{Failure, Outcome};
 use super::figures::{self, Watched};
 use super::output::tell;
-use super::store::{Expect, StoreArgs};
+use super::store::StoreArgs;
 
 /// Show what the store holds, what it has done since it was opened, and what recovery found then
 ///
@@ -60,11 +60,8 @@ pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
         let watched = Watched::new(store);
         return watch::run(watched, Duration::from_secs(seconds), args.count.unwrap_or(u64::MAX), args.json);
     }
-    let stats = if Published::read(store.dir()).is_ok_and(|published| published.running) {
-        look(store)?
-    } else {
-        open(store)?
-    };
+    let elsewhere = || Published::read(store.dir()).is_ok_and(|published| published.running);
+    let stats = if !store.is_read_only() && elsewhere() { look(store)? } else { open(store)? };
     let text = match (args.json, args.prometheus) {
         (true, _) => format!("{}\n", Value::Object(stats)),
         (_, true) => prometheus::text(&stats),
@@ -80,11 +77,12 @@ fn look(store: &StoreArgs) -> Outcome<Map<String, Value>> {
     Ok(figures.stats)
 }
 
-/// The figures of a store that nobody has open.
+/// The figures of a store that nobody has open, or what its files tell.
 fn open(store: &StoreArgs) -> Outcome<Map<String, Value>> {
-    let (stats, recovery) =
-        store.run(Expect::Store, |store| Ok((store.stats()?, store.recovery_report()?)))?;
+    let (stats, recovery) = store.read(|store| Ok((store.stats()?, store.recovery_report()?)))?;
     let mut stats = figures::parse(&stats)?;
-    stats.entry("recovery").or_insert(Value::Object(figures::parse(&recovery)?));
+    if let Some(recovery) = recovery {
+        stats.entry("recovery").or_insert(Value::Object(figures::parse(&recovery)?));
+    }
     Ok(stats)
 }
