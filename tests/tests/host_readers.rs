@@ -3,7 +3,7 @@
 
 use esker_host::{Durability, Error, KeyRange, Options, Reader, ScanOptions};
 use esker_host::{KvStore, Runtime};
-use esker_tests::host::{open, runtime};
+use esker_tests::host::{open, runtime, small};
 use esker_tests::temp_dir::TempDir;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -84,6 +84,32 @@ fn a_scan_and_a_value_stay_as_they_were_until_the_reader_catches_up() {
     let values: Vec<_> = scan.map(|entry| entry.expect("pinned").1).collect();
     assert_eq!(values.len(), 500);
     assert!(values.contains(&501u64.to_be_bytes().to_vec()), "the scan began before the last write");
+}
+
+#[test]
+fn a_reader_sees_as_far_as_it_is_told_and_answers_every_kind_of_read() {
+    let dir = TempDir::new();
+    // Nobody hands deferred writes over in the background.
+    let options = Options { background_maintenance: Some(false), deferred_millis: Some(u32::MAX), ..small() };
+    let store = KvStore::open(runtime(), dir.path(), options).expect("opens");
+    let reader = Reader::open(runtime(), dir.path(), None).expect("there is a store");
+    let written = AtomicU64::new(0);
+    write(&store, 100, &written);
+    assert_eq!(reader.sequence(), 0);
+    assert_eq!(reader.catch_up_to(60), Ok(60));
+    check(&reader, 60);
+    assert_eq!(reader.get_many(&[key(60), key(61)]), Ok(vec![Some(60u64.to_be_bytes().to_vec()), None]));
+    assert_eq!((reader.contains(&key(60)), reader.contains(&key(61))), (Ok(true), Ok(false)));
+    let range = reader.read_key_range(&key(1), &key(50), 2).expect("reads");
+    assert_eq!(range.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>(), [key(1), key(2)]);
+    assert_eq!(reader.catch_up_to(30), Ok(60), "it does not go back");
+
+    store.put(&key(101), b"deferred", Durability::Deferred).expect("writes");
+    assert_eq!(reader.catch_up_to(101), Ok(100), "what is deferred is not seen");
+    store.flush().expect("flushes");
+    assert_eq!(reader.catch_up_to(101), Ok(101));
+    assert!(reader.stats().expect("stats").contains("\"last_sequence\":101"));
+    assert_eq!(reader.verify().expect("verifies").problems, Vec::<String>::new());
 }
 
 #[test]
