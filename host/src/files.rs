@@ -48,7 +48,8 @@ fn add_contents(types: &mut LinkerInstance<'_, SandboxState>) -> wasmtime::Resul
         "[method]descriptor.write",
         |state: State<'_>, (file, bytes, offset): (Resource<Descriptor>, WasmList<u8>, u64)| {
             // Written from where it is in the component's memory.
-            let answer = on_file(&state, &file, |file| write(file, bytes.as_le_slice(&state), offset));
+            let answer =
+                on_file(&state, &file, |file| write(&state, file, bytes.as_le_slice(&state), offset));
             state.data().wait_after_writing(bytes.len() as u64);
             answer
         },
@@ -56,9 +57,27 @@ fn add_contents(types: &mut LinkerInstance<'_, SandboxState>) -> wasmtime::Resul
     types.func_wrap("[method]descriptor.sync-data", |state: State<'_>, (file,)| {
         on_file(&state, &file, |file| Ok(file.file.sync_data()?))
     })?;
-    types.func_wrap("[method]descriptor.stat", |mut state: State<'_>, (file,)| -> Answer<DescriptorStat> {
-        ready(state.data_mut().filesystem().stat(file))
-    })
+    types.func_wrap(
+        "[method]descriptor.stat",
+        |mut state: State<'_>, (file,)| -> Answer<DescriptorStat> {
+            let length = match state.data().table().get(&file)? {
+                Descriptor::File(file) => state.data().appends().borrow().length(&file.file),
+                Descriptor::Dir(_) => None,
+            };
+            let mut answer = ready(state.data_mut().filesystem().stat(file))?;
+            if let (Ok(stat), Some(length)) = (&mut answer.0, length) {
+                stat.size = length;
+            }
+            Ok(answer)
+        },
+    )?;
+    types.func_wrap(
+        "[method]descriptor.set-size",
+        |_: State<'_>, (_, _): (Resource<Descriptor>, u64)| -> Answer<()> {
+            // A store never does, and a file that shrinks while it is mapped would end the process.
+            Ok((Err(ErrorCode::NotPermitted),))
+        },
+    )
 }
 
 fn add_directories(types: &mut LinkerInstance<'_, SandboxState>) -> wasmtime::Result<()> {
@@ -208,11 +227,17 @@ fn read(file: &File, length: u64, offset: u64) -> Result<(Vec<u8>, bool), ErrorC
     Ok((bytes, count == 0))
 }
 
-fn write(file: &File, bytes: &[u8], offset: u64) -> Result<u64, ErrorCode> {
+fn write(state: &State<'_>, file: &File, bytes: &[u8], offset: u64) -> Result<u64, ErrorCode> {
     if file.perms == FsPerms::ReadOnly {
         return Err(ErrorCode::NotPermitted);
     }
-    Ok(file.file.write_at(bytes, offset)? as u64)
+    let mut appends = state.data().appends().borrow_mut();
+    if appends.append(&file.file, bytes, offset) {
+        return Ok(bytes.len() as u64);
+    }
+    let written = file.file.write_at(bytes, offset)?;
+    appends.written(&file.file, written, offset);
+    Ok(written as u64)
 }
 
 /// The result of a call that is ready at once.

@@ -49,6 +49,7 @@
 //! The host knows the store only by the interface `esker:kv` in `wit/esker.wit`: it holds no storage code, so any
 //! component with that interface can take the store's place.
 
+mod append_map;
 mod batch;
 mod bindings;
 mod chores;

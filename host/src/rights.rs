@@ -50,6 +50,8 @@ impl Rights {
 
     /// Whether the file `path` may be opened in this way.
     pub fn check_open(&self, path: &str, how: OpenFlags, flags: DescriptorFlags) -> Result<(), ErrorCode> {
+        // No store shortens a file, and one that shrinks while it is mapped would end the process.
+        allow(!how.contains(OpenFlags::TRUNCATE))?;
         let Self::Job(job) = self else { return Ok(()) };
         let reads = how == OpenFlags::empty()
             && !flags.intersects(DescriptorFlags::WRITE | DescriptorFlags::MUTATE_DIRECTORY)
@@ -148,7 +150,8 @@ mod tests {
     fn without_a_job_nothing_is_opened_and_a_primary_may_do_all() {
         let none = Rights::of_worker(None);
         assert!(none.check_open("000002.sst", OpenFlags::empty(), READ).is_err());
-        assert!(Rights::All.check_open("x", OpenFlags::TRUNCATE, both()).is_ok());
+        assert!(Rights::All.check_open("x", OpenFlags::CREATE, both()).is_ok());
+        assert!(Rights::All.check_open("x", OpenFlags::TRUNCATE, both()).is_err());
         assert!(Rights::All.check_remove("x").is_ok() && Rights::All.check_rest().is_ok());
     }
 }

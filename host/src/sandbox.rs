@@ -1,6 +1,7 @@
 //! What an instance of the component is given: one directory, clocks, randomness, an amount of memory, and a place
 //! for the message of a panic. No network, no environment, no arguments, no other path.
 
+use crate::append_map::AppendMap;
 use crate::batch::limits;
 use crate::error::{Error, Result};
 use crate::files;
@@ -10,6 +11,7 @@ use crate::options::Options;
 use crate::pace::Pace;
 use crate::rights::Rights;
 use crate::runtime;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wasmtime::component::{Component, HasData, Linker, ResourceTable};
@@ -139,6 +141,7 @@ impl Sandbox {
             memory: MemoryLimit { limit_bytes: self.memory_limit_bytes, denied_bytes: None },
             stderr,
             pace: self.pace.clone(),
+            appends: RefCell::default(),
         })
     }
 }
@@ -151,6 +154,8 @@ pub struct SandboxState {
     memory: MemoryLimit,
     stderr: MemoryOutputPipe,
     pace: Option<Arc<Pace>>,
+    /// The end of the file that grows by small appends: the log's.
+    appends: RefCell<AppendMap>,
 }
 
 impl SandboxState {
@@ -167,6 +172,11 @@ impl SandboxState {
     /// The same, to change it.
     pub(crate) fn rights_mut(&mut self) -> &mut Rights {
         &mut self.rights
+    }
+
+    /// Small appends that are on their way.
+    pub(crate) fn appends(&self) -> &RefCell<AppendMap> {
+        &self.appends
     }
 
     /// Waits, after so many bytes were written, until more may be.

@@ -237,7 +237,7 @@ impl<F: Fs> Reader<F> {
     fn begin_at(fs: &Arc<F>, cache_bytes: u64, epoch: u64) -> Result<Option<Self>> {
         let name = FileName::Manifest(epoch).to_string();
         let Some(file) = found(fs.open(&name))? else { return Ok(None) };
-        let mut manifest = RecordReader::new(file, FileName::Manifest(epoch).record_number());
+        let mut manifest = RecordReader::following(file, FileName::Manifest(epoch).record_number());
         let Item::Record { offset } = manifest.read()? else { return Ok(None) };
         let edit = VersionEdit::decode(manifest.payload()).map_err(|error| error.at(name, offset))?;
         let Some(state) = edit.to_state() else { return Ok(None) };
@@ -260,7 +260,7 @@ impl<F: Fs> Reader<F> {
             epoch,
             manifest,
             segment,
-            log: RecordReader::new(file, segment),
+            log: RecordReader::following(file, segment),
             sealed: VecDeque::new(),
             view: ReadView { view: Arc::new(view), sequence: state.flushed },
             state,
@@ -337,7 +337,7 @@ impl<F: Fs> Reader<F> {
                 return Ok(Some(Moved::On));
             };
             self.segment = state.log;
-            self.log = RecordReader::new(file, state.log);
+            self.log = RecordReader::following(file, state.log);
             self.view.sequence = state.flushed;
             self.sealed.clear();
             active = Arc::new(Memtable::new());
@@ -430,7 +430,7 @@ impl<F: Fs> Reader<F> {
     fn enter(&mut self, segment: u64) -> Result<bool> {
         let Some(file) = found(self.fs.open(&FileName::Wal(segment).to_string()))? else { return Ok(false) };
         self.segment = segment;
-        self.log = RecordReader::new(file, segment);
+        self.log = RecordReader::following(file, segment);
         let active = &self.view.view.active;
         if active.bytes() >= MEMTABLE_BYTES {
             self.sealed.push_back((self.view.sequence, Arc::clone(active)));

@@ -23,9 +23,10 @@ pub enum Item {
         /// What was expected and what was found.
         reason: String,
     },
-    /// The file's end. More may follow when the file grows.
+    /// The end of the records: the file's end, or zeros up to there, which a writer has allocated ahead. More may
+    /// follow when the file grows.
     End {
-        /// The file's length.
+        /// Where the records end.
         offset: u64,
     },
 }
@@ -42,6 +43,8 @@ pub struct RecordReader<F> {
     at: usize,
     payload: Vec<u8>,
     digest: u64,
+    /// Whether the file is still written to.
+    follows: bool,
 }
 
 /// A place between two records of a file.
@@ -53,16 +56,35 @@ pub struct Mark {
 
 /// What stands at a place in a block.
 enum Fragment {
-    Sound { part: Part, checksum: u32, start: usize, end: usize },
+    Sound {
+        part: Part,
+        checksum: u32,
+        start: usize,
+        end: usize,
+    },
     Padding,
     End,
-    Damaged { reason: String, next: Option<usize> },
+    /// Zeros where a header should be; and whether only zeros follow in the block.
+    Zeros {
+        only: bool,
+    },
+    Damaged {
+        reason: String,
+        next: Option<usize>,
+    },
 }
 
 impl<F: File> RecordReader<F> {
     /// A reader at the start of `file`, which has this number in its name.
     pub fn new(file: F, number: u64) -> Self {
-        Self { file, number, block: Vec::new(), block_start: 0, at: 0, payload: Vec::new(), digest: 0 }
+        let (block, payload) = (Vec::new(), Vec::new());
+        Self { file, number, block, block_start: 0, at: 0, payload, digest: 0, follows: false }
+    }
+
+    /// A reader of a file that is being written: zeros where a record should begin are then its end for now, whatever
+    /// follows, since that may have been written just after they were read.
+    pub fn following(file: F, number: u64) -> Self {
+        Self { follows: true, ..Self::new(file, number) }
     }
 
     /// The payload of the last record.
@@ -97,6 +119,20 @@ impl<F: File> RecordReader<F> {
                     let offset = record.unwrap_or(here);
                     self.at = self.block.len();
                     return Ok(self.damage(offset, "the file ends within a record's fragment".into()));
+                }
+                Fragment::Zeros { only } if self.follows || (only && self.zeros_to_the_end()?) => {
+                    // What is not written yet may be by the next call: it reads the block again.
+                    self.block.truncate(self.at);
+                    return Ok(match record {
+                        Some(offset) => self.damage(offset, "the file ends within a record".into()),
+                        None => Item::End { offset: here },
+                    });
+                }
+                Fragment::Zeros { .. } => {
+                    self.at = self.block.len();
+                    return Ok(
+                        self.damage(record.unwrap_or(here), "zeros where a record should begin".into())
+                    );
                 }
                 Fragment::Damaged { reason, next } => {
                     self.at = next.unwrap_or(self.block.len());
@@ -172,6 +208,22 @@ impl<F: File> RecordReader<F> {
         Ok(true)
     }
 
+    /// Whether nothing but zeros follows the current block. REQUIRES: it ends in zeros.
+    fn zeros_to_the_end(&self) -> Result<bool> {
+        let mut bytes = vec![0; BLOCK_BYTES];
+        let mut at = self.block_start + self.block.len() as u64;
+        loop {
+            let read = self.file.read_at(at, &mut bytes)?;
+            if bytes.get(..read).unwrap_or_default().iter().any(|&byte| byte != 0) {
+                return Ok(false);
+            }
+            if read < bytes.len() {
+                return Ok(true);
+            }
+            at += read as u64;
+        }
+    }
+
     fn fragment(&self, at: usize) -> Fragment {
         let rest = self.block.get(at..).unwrap_or_default();
         if BLOCK_BYTES - at < HEADER_BYTES {
@@ -180,9 +232,13 @@ impl<F: File> RecordReader<F> {
                 false => Fragment::Damaged { reason: "a block's padding is not zero".into(), next: None },
             };
         }
+        let zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
         let Some((header, after)) = rest.split_at_checked(HEADER_BYTES) else {
-            return Fragment::End;
+            return if zero(rest) { Fragment::Zeros { only: true } } else { Fragment::End };
         };
+        if zero(header) {
+            return Fragment::Zeros { only: zero(after) };
+        }
         let mut decoder = Decoder::new(header);
         let (Some(expected), Some(length), Some(kind)) = (decoder.u32(), decoder.u16(), decoder.u8()) else {
             return Fragment::End;
@@ -331,6 +387,42 @@ mod tests {
         let mut bytes = Vec::new();
         Framer::new(8).frame(b"not ours", &mut bytes);
         assert_eq!(read(bytes), (vec![], 1));
+    }
+
+    /// A writer may allocate a file's end ahead of what it writes; a killed one leaves it.
+    #[test]
+    fn zeros_at_the_end_are_no_damage_and_zeros_before_records_are() {
+        let (bytes, ends) = log();
+        for end in [0, ends[1], ends[5], ends[7]] {
+            for zeros in [1, 6, 7, 100, BLOCK_BYTES, 3 * BLOCK_BYTES + 5] {
+                let mut tail = bytes[..end].to_vec();
+                tail.resize(end + zeros, 0);
+                let (records, damages) = read(tail.clone());
+                let whole = ends.iter().filter(|&&at| at <= end).count();
+                assert_eq!((records.len(), damages), (whole, 0), "{zeros} zeros at {end}");
+                *tail.last_mut().expect("not empty") = 1;
+                assert!(read(tail).1 > 0, "{zeros} zeros at {end}, and something at last");
+            }
+        }
+        let mut hole = bytes.clone();
+        hole[ends[1]..ends[2]].fill(0);
+        assert!(read(hole).1 > 0, "a record of zeros with others behind it");
+    }
+
+    /// A reader that follows a writer sees zeros where the next record will be, and later the record.
+    #[test]
+    fn a_file_that_is_allocated_ahead_is_followed() {
+        let (bytes, ends) = log();
+        let mut reader = RecordReader::following(Bytes(vec![0; bytes.len() + 5000]), 9);
+        let mut start = 0;
+        for (index, &end) in ends.iter().enumerate() {
+            assert!(matches!(reader.read(), Ok(Item::End { .. })), "before record {index}");
+            reader.file.0[start..end].copy_from_slice(&bytes[start..end]);
+            assert!(matches!(reader.read(), Ok(Item::Record { .. })), "record {index}");
+            assert_eq!(reader.payload(), payload(index));
+            start = end;
+        }
+        assert!(matches!(reader.read(), Ok(Item::End { .. })));
     }
 
     /// A reader that follows a writer may see a record before all of it is there.
