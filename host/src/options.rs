@@ -17,7 +17,7 @@ pub struct Options {
     /// A memtable is sealed and flushed at this size at the latest. Default an eighth of the memory.
     pub memtable_bytes: Option<u64>,
     /// While maintenance keeps up with writes, a memtable is sealed at a smaller size, down to this one. Default a
-    /// quarter of `memtable_bytes`.
+    /// quarter of `memtable_bytes`, and at least 64 KiB where that is below it.
     pub memtable_min_bytes: Option<u64>,
     /// A memtable is also sealed at this many entries. Default none but the size.
     pub memtable_entries: Option<u64>,

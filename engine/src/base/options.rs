@@ -63,7 +63,7 @@ pub struct Options {
     /// A memtable is sealed at this size in bytes at the latest. Default an eighth of the memory.
     pub memtable_bytes: Option<u64>,
     /// While maintenance keeps up with writes, a memtable is sealed at a smaller size, down to this one, in bytes.
-    /// Default a quarter of `memtable_bytes`.
+    /// Default a quarter of `memtable_bytes`, and at least 64 KiB where that is below it.
     pub memtable_min_bytes: Option<u64>,
     /// A memtable is also sealed at this many entries.
     pub memtable_entries: Option<u64>,
@@ -138,7 +138,8 @@ impl Options {
 
     /// The least size of a memtable in bytes.
     pub fn memtable_min_bytes(&self) -> u64 {
-        self.memtable_min_bytes.unwrap_or((self.memtable_bytes() / 4).max(1024)).min(self.memtable_bytes())
+        let default = (self.memtable_bytes() / 4).max(64 << 10);
+        self.memtable_min_bytes.unwrap_or(default).min(self.memtable_bytes())
     }
 
     /// Writes are slowed at this many tables in level 0.
