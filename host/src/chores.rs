@@ -15,6 +15,7 @@
 use crate::error::{Error, Result};
 use crate::kv_store::{Shared, Turn};
 use crate::options::{Options, Progress};
+use crate::reader_pool::ReaderPool;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -149,7 +150,7 @@ impl Round {
                 // The workers look as well, but may all be in the middle of something long.
                 shared.pace.look(&pressure);
             }
-            let wait = match chore(&mut turn, self.helped) {
+            let wait = match chore(&mut turn, &shared.readers, self.helped) {
                 Ok(Progress { more: true, bytes }) => shared.pace.limiter.passed(bytes),
                 // An error comes up again at the next write, where somebody can be told.
                 Ok(Progress { more: false, .. }) | Err(_) => return self.rest(&mut turn, idle),
@@ -187,10 +188,11 @@ impl Round {
 }
 
 /// One slice of what is to be done.
-fn chore(turn: &mut Turn, helped: bool) -> Result<Progress> {
+fn chore(turn: &mut Turn, readers: &ReaderPool, helped: bool) -> Result<Progress> {
     if turn.deferred {
         turn.instance.flush_deferred()?;
         turn.deferred = false;
+        readers.handed_over();
     }
     if helped {
         // The workers do it.

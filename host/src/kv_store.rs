@@ -20,6 +20,8 @@ use crate::options::{
     Durability, KeyRange, Options, Pressure, Progress, ScanOptions, Verification, WorkerPlace,
 };
 use crate::pace::Pace;
+use crate::reader::Reader;
+use crate::reader_pool::ReaderPool;
 use crate::runtime::Runtime;
 use crate::sandbox::Sandbox;
 use crate::scan::Scan;
@@ -28,7 +30,7 @@ use crate::stats::HostStats;
 use crate::worker::Worker;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// How long a call that waits for a worker waits at most before it asks again.
@@ -63,7 +65,8 @@ impl KvStore {
         let instance = Instance::open(runtime, &dir, &options)?;
         let pace = Arc::new(Pace::new(options.background_bytes_per_second));
         let sandbox = Sandbox::for_store(&dir, &options).paced(&pace);
-        let shared = Arc::new(Shared::new(instance, pace));
+        let readers = ReaderPool::new(runtime, dir.as_ref(), &options);
+        let shared = Arc::new(Shared::new(instance, pace, readers));
         let command = match &options.worker_place {
             WorkerPlace::Here => None,
             WorkerPlace::Command(command) => Some(command),
@@ -82,20 +85,20 @@ impl KvStore {
     /// The value of `key` in the latest state.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let _timed = self.latencies().get.time();
-        self.read(|instance| instance.get(key))
+        self.read_anywhere(|reader| reader.get(key), |instance| instance.get(key))
     }
 
     /// The values of many keys, in their order, all from one state.
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
         let _timed = self.latencies().get.time();
         let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.as_ref().to_vec()).collect();
-        self.read(|instance| instance.get_many(&keys))
+        self.read_anywhere(|reader| reader.lock().get_many(&keys), |instance| instance.get_many(&keys))
     }
 
     /// Whether `key` is there, without its value.
     pub fn contains(&self, key: &[u8]) -> Result<bool> {
         let _timed = self.latencies().get.time();
-        self.read(|instance| instance.contains(key))
+        self.read_anywhere(|reader| reader.contains(key), |instance| instance.contains(key))
     }
 
     /// Sets `key` to `value`. Returns the write's sequence number.
@@ -103,7 +106,7 @@ impl KvStore {
         let _timed = self.latencies().put.time();
         self.shared().pace.before_write(key.len() + value.len());
         if let Some(mut turn) = self.shared().free_turn() {
-            match turn.write(durability, |instance| instance.put(key, value, durability)) {
+            match turn.write(self.readers(), durability, |instance| instance.put(key, value, durability)) {
                 Err(Error::Busy(_)) if self.has_workers() => {}
                 written => return written,
             }
@@ -118,7 +121,7 @@ impl KvStore {
         let _timed = self.latencies().put.time();
         self.shared().pace.before_write(key.len());
         if let Some(mut turn) = self.shared().free_turn() {
-            match turn.write(durability, |instance| instance.delete(key, durability)) {
+            match turn.write(self.readers(), durability, |instance| instance.delete(key, durability)) {
                 Err(Error::Busy(_)) if self.has_workers() => {}
                 written => return written,
             }
@@ -134,7 +137,7 @@ impl KvStore {
         let _timed = self.latencies().put.time();
         self.shared().pace.before_write(batch.as_packed().len());
         if let Some(mut turn) = self.shared().free_turn() {
-            match turn.write(durability, |instance| instance.write(batch, durability)) {
+            match turn.write(self.readers(), durability, |instance| instance.write(batch, durability)) {
                 Err(Error::Busy(_)) if self.has_workers() => {}
                 written => return written,
             }
@@ -144,13 +147,21 @@ impl KvStore {
 
     /// Reads a range, in the state of this moment.
     pub fn scan(&self, range: KeyRange, options: ScanOptions) -> Result<Scan> {
-        let cursor = self.read(|instance| instance.scan(range, options))?;
-        Ok(Scan::new(self.clone(), cursor, options.keys_only))
+        self.read_anywhere(
+            |reader| reader.scan(range.clone(), options),
+            |instance| {
+                let cursor = instance.scan(range.clone(), options)?;
+                Ok(Scan::new(self.clone(), cursor, options.keys_only))
+            },
+        )
     }
 
     /// The first `limit` entries from `start` (inclusive) to `end` (exclusive), in one call.
     pub fn read_key_range(&self, start: &[u8], end: &[u8], limit: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        self.read(|instance| instance.read_key_range(start, end, limit))
+        self.read_anywhere(
+            |reader| reader.read_key_range(start, end, limit),
+            |instance| instance.read_key_range(start, end, limit),
+        )
     }
 
     /// Pins the latest state, to read from it later.
@@ -166,12 +177,12 @@ impl KvStore {
     /// Makes every write acknowledged before this call durable.
     pub fn sync(&self) -> Result<()> {
         let _timed = self.latencies().sync.time();
-        self.read(Instance::sync)
+        self.hand_over(Instance::sync)
     }
 
     /// Hands deferred writes to the operating system.
     pub fn flush_deferred(&self) -> Result<()> {
-        self.read(Instance::flush_deferred)
+        self.hand_over(Instance::flush_deferred)
     }
 
     /// What the store holds and has done, as a JSON object; cheap enough to ask every second.
@@ -214,6 +225,7 @@ impl KvStore {
     /// Makes everything durable, ends the store and unlocks its directory. Every later call on any clone answers
     /// `Reopen`.
     pub fn close(&self) -> Result<()> {
+        self.shared().closed.store(true, Ordering::Release);
         // First the workers, so that what they have in hand is not begun again at the next open.
         if let Some(job_pool) = &self.handle.job_pool {
             job_pool.stop();
@@ -223,6 +235,38 @@ impl KvStore {
             chores.stop();
         }
         closed
+    }
+
+    /// Reads in a reader or in the primary, whichever is free (reader_pool.rs).
+    fn read_anywhere<T>(
+        &self,
+        mut in_reader: impl FnMut(&Reader) -> Result<T>,
+        in_primary: impl FnOnce(&mut Instance) -> Result<T>,
+    ) -> Result<T> {
+        let (shared, readers) = (self.shared(), &self.shared().readers);
+        if readers.is_empty() || shared.closed.load(Ordering::Acquire) {
+            return self.read(in_primary);
+        }
+        if let Some(answer) = readers.read_current(&mut in_reader) {
+            return Ok(answer);
+        }
+        if let Some(mut turn) = shared.try_turn() {
+            turn.calls += 1;
+            return in_primary(&mut turn.instance);
+        }
+        match readers.read_caught_up(&mut in_reader) {
+            Some(answer) => Ok(answer),
+            None => self.read(in_primary),
+        }
+    }
+
+    /// Calls what hands all writes so far to the operating system.
+    fn hand_over(&self, call: impl FnOnce(&mut Instance) -> Result<()>) -> Result<()> {
+        let mut turn = self.shared().turn();
+        turn.calls += 1;
+        call(&mut turn.instance)?;
+        self.shared().readers.handed_over();
+        Ok(())
     }
 
     /// Calls what changes no data, or needs no place among the writers.
@@ -253,7 +297,9 @@ impl KvStore {
             || Some(shared.turn()),
             |turn, packed, durability| {
                 let mut write = |turn: &mut Turn| {
-                    turn.write(durability, |instance| instance.write_packed(packed, durability))
+                    turn.write(&shared.readers, durability, |instance| {
+                        instance.write_packed(packed, durability)
+                    })
                 };
                 shared.retry_while_busy(self.has_workers(), turn, &mut write)
             },
@@ -262,6 +308,10 @@ impl KvStore {
 
     fn has_workers(&self) -> bool {
         self.handle.job_pool.is_some()
+    }
+
+    fn readers(&self) -> &ReaderPool {
+        &self.shared().readers
     }
 
     fn latencies(&self) -> &Latencies {
@@ -306,6 +356,10 @@ pub(crate) struct Shared {
     /// How many threads wait for their turn. The lock is not fair, so the chores thread, which could take it again
     /// and again, looks here and steps back.
     wanted: AtomicUsize,
+    /// Instances that answer reads.
+    pub(crate) readers: ReaderPool,
+    /// Whether the store was closed.
+    closed: AtomicBool,
     /// How fast writers and workers go.
     pub(crate) pace: Arc<Pace>,
     /// Signalled when a worker has brought a job back.
@@ -314,13 +368,15 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn new(instance: Instance, pace: Arc<Pace>) -> Self {
+    fn new(instance: Instance, pace: Arc<Pace>, readers: ReaderPool) -> Self {
         let turn = Turn { instance, calls: 0, writes: 0, deferred: false, asleep: Vec::new() };
         Self {
             turn: Mutex::new(turn),
             writers: CommitQueue::default(),
             wanted: AtomicUsize::new(0),
             pace,
+            readers,
+            closed: AtomicBool::new(false),
             job_ended: Condvar::new(),
             stats: HostStats::new(),
         }
@@ -411,6 +467,7 @@ pub(crate) struct Turn {
 impl Turn {
     fn write(
         &mut self,
+        readers: &ReaderPool,
         durability: Durability,
         call: impl FnOnce(&mut Instance) -> Result<u64>,
     ) -> Result<u64> {
@@ -418,6 +475,9 @@ impl Turn {
         self.writes += 1;
         self.deferred |= durability == Durability::Deferred;
         let written = call(&mut self.instance);
+        if let Ok(sequence) = written {
+            readers.acknowledge(sequence, durability != Durability::Deferred);
+        }
         self.wake();
         written
     }

@@ -69,6 +69,7 @@ mod pace;
 mod packed;
 mod published;
 mod reader;
+mod reader_pool;
 mod rights;
 mod runtime;
 mod sandbox;

@@ -71,6 +71,13 @@ pub struct Options {
     /// The host's own: the most that flushes and compactions write in a second while nobody waits for them, in bytes,
     /// so that they leave the disk to others. Those that a write does itself are not counted. Default no limit.
     pub background_bytes_per_second: Option<u64>,
+    /// The host's own: how many readers a [`KvStore`](crate::KvStore) has. A reader is another instance of the component
+    /// that answers reads over the same files, so that reads of several threads run at the same time; each sees every
+    /// write that was acknowledged before it began. Default 0: reads take turns with everything else.
+    pub readers: Option<u32>,
+    /// The host's own: the block cache of each reader, in bytes, beside `memory_bytes`. A reader also holds what the log
+    /// has and the tables have not yet, and the index and filter of every table. Default an eighth of `memory_bytes`.
+    pub reader_cache_bytes: Option<u64>,
     /// The host's own: where the workers run.
     pub worker_place: WorkerPlace,
 }

@@ -35,6 +35,10 @@ pub struct StoreArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=64), default_value_t = 0, global = true, help_heading = STORE)]
     workers: u32,
 
+    /// So many readers answer reads in instances of their own, so that those of several threads run at the same time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=64), default_value_t = 0, global = true, help_heading = STORE)]
+    readers: u32,
+
     /// The workers are processes of this shell command, started for each job, as `esker run-job` is; one worker unless
     /// --workers says otherwise
     #[arg(long, value_name = "COMMAND", global = true, help_heading = STORE)]
@@ -177,11 +181,16 @@ impl StoreArgs {
 
     fn worker_options(&self) -> Options {
         let Some(line) = &self.worker_command else {
-            return Options { workers: Some(self.workers), ..Options::default() };
+            return Options {
+                workers: Some(self.workers),
+                readers: Some(self.readers),
+                ..Options::default()
+            };
         };
         let command = WorkerCommand::shell(line).timeout(Duration::from_secs(self.worker_timeout));
         Options {
             workers: Some(self.workers.max(1)),
+            readers: Some(self.readers),
             worker_place: WorkerPlace::Command(command),
             ..Options::default()
         }

@@ -31,6 +31,8 @@ pub enum Workload {
     SeekRandom,
     /// Get keys at random while another thread writes without pause
     ReadWhileWriting,
+    /// Get keys at random, and write one for each that was got
+    Mixed,
     /// Delete keys at random
     DeleteRandom,
 }
@@ -48,6 +50,7 @@ impl Workload {
         Self::ReadReverse,
         Self::SeekRandom,
         Self::ReadWhileWriting,
+        Self::Mixed,
         Self::DeleteRandom,
     ];
 
@@ -64,6 +67,7 @@ impl Workload {
             Self::ReadReverse => "readreverse",
             Self::SeekRandom => "seekrandom",
             Self::ReadWhileWriting => "readwhilewriting",
+            Self::Mixed => "mixed",
             Self::DeleteRandom => "deleterandom",
         }
     }
@@ -75,7 +79,8 @@ impl Workload {
 
     /// Whether it changes the store.
     pub fn writes(self) -> bool {
-        self.begins_empty() || matches!(self, Self::Overwrite | Self::ReadWhileWriting | Self::DeleteRandom)
+        self.begins_empty()
+            || matches!(self, Self::Overwrite | Self::ReadWhileWriting | Self::Mixed | Self::DeleteRandom)
     }
 
     /// Whether an operation may find nothing.
@@ -132,6 +137,8 @@ impl<'a> Worker<'a> {
             Workload::FillSeq => self.put(number % self.args.num),
             Workload::FillSync | Workload::FillRandom | Workload::Overwrite => self.put_random(),
             Workload::ReadRandom | Workload::ReadWhileWriting => self.get_random(),
+            Workload::Mixed if number.is_multiple_of(2) => self.put_random(),
+            Workload::Mixed => self.get_random(),
             Workload::ReadMissing => self.get_missing(),
             Workload::ReadSeq => self.read_next(false),
             Workload::ReadReverse => self.read_next(true),

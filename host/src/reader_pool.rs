@@ -1,0 +1,170 @@
+//! Readers behind a `KvStore`: instances that answer reads at the same time, beside the primary.
+//!
+//! ```text
+//! a read ──► a reader that nobody uses and that sees every acknowledged write ──► answers
+//!        └─► else the primary, if nobody uses it ──────────────────────────────► answers
+//!        └─► else a reader that nobody uses: it catches up to what is needed, ─► answers
+//!        └─► else wait for the primary
+//! ```
+//!
+//! A read sees every write that was acknowledged, by any thread, before it began. The primary's calls publish two
+//! sequence numbers under its lock: up to which writes are *acknowledged*, and up to which they are *handed over* to the
+//! operating system, where a reader finds them. What is only deferred is read from the primary. A reader never goes
+//! beyond what was published when it caught up, so reads of one thread and then another never go back in time.
+//!
+//! Where writes go on without pause, readers are never quite up to date; the primary, when it is free, costs less than
+//! catching up. A reader that fails is dropped: the primary answers in its place, and another is opened later.
+
+use crate::error::{Error, Result};
+use crate::options::Options;
+use crate::reader::Reader;
+use crate::runtime::Runtime;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+/// The memory that a store plans with by default (wit/esker.wit), and the share of it that each reader's cache has.
+const MEMORY_BYTES: u64 = 256 << 20;
+const CACHE_SHARE: u64 = 8;
+/// After a reader could not be opened, it is tried again no sooner than this.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// The readers, and what they must see.
+pub struct ReaderPool {
+    runtime: Runtime,
+    dir: PathBuf,
+    cache_bytes: u64,
+    slots: Vec<Mutex<Slot>>,
+    /// Where the next thread begins to look for a free reader.
+    next: AtomicUsize,
+    /// The last write that was acknowledged, and the last of which it is known that the operating system has it.
+    acknowledged: AtomicU64,
+    handed_over: AtomicU64,
+}
+
+#[derive(Default)]
+struct Slot {
+    reader: Option<Reader>,
+    /// When the last attempt to open it has failed.
+    failed: Option<Instant>,
+}
+
+impl ReaderPool {
+    /// The readers that `options` ask for. They are opened when they are first used.
+    pub fn new(runtime: &Runtime, dir: &Path, options: &Options) -> Self {
+        let memory = options.memory_bytes.unwrap_or(MEMORY_BYTES);
+        Self {
+            runtime: runtime.clone(),
+            dir: dir.to_path_buf(),
+            cache_bytes: options.reader_cache_bytes.unwrap_or(memory / CACHE_SHARE),
+            slots: (0..options.readers.unwrap_or(0)).map(|_| Mutex::default()).collect(),
+            next: AtomicUsize::new(0),
+            acknowledged: AtomicU64::new(0),
+            handed_over: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether there are any.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// A write up to `sequence` is about to be acknowledged; the operating system has it, or not yet. Called by the
+    /// thread that has the primary.
+    pub fn acknowledge(&self, sequence: u64, handed_over: bool) {
+        if handed_over {
+            self.handed_over.fetch_max(sequence, Ordering::Release);
+        }
+        self.acknowledged.fetch_max(sequence, Ordering::Release);
+    }
+
+    /// Everything acknowledged so far was handed over. Called by the thread that has the primary.
+    pub fn handed_over(&self) {
+        self.handed_over.fetch_max(self.acknowledged.load(Ordering::Acquire), Ordering::Release);
+    }
+
+    /// Lets a free reader answer that sees all that is acknowledged already, if there is one.
+    pub fn read_current<T>(&self, mut read: impl FnMut(&Reader) -> Result<T>) -> Option<T> {
+        let needed = self.acknowledged.load(Ordering::Acquire);
+        self.with_free(|slot| {
+            let reader = self.reader(slot)?;
+            if reader.sequence() < needed {
+                return None;
+            }
+            answer(slot, read(&reader))
+        })
+    }
+
+    /// Lets a free reader answer after it has caught up, if there is one and the operating system has all that it must
+    /// see.
+    pub fn read_caught_up<T>(&self, mut read: impl FnMut(&Reader) -> Result<T>) -> Option<T> {
+        let needed = self.acknowledged.load(Ordering::Acquire);
+        if self.handed_over.load(Ordering::Acquire) < needed {
+            return None;
+        }
+        self.with_free(|slot| {
+            let reader = self.reader(slot)?;
+            match reader.catch_up_to(needed) {
+                Ok(seen) if seen >= needed => answer(slot, read(&reader)),
+                Ok(_) => None,
+                Err(error) => answer(slot, Err(error)),
+            }
+        })
+    }
+
+    /// Calls with each reader that no other thread uses, until one call gives an answer.
+    fn with_free<T>(&self, mut call: impl FnMut(&mut Slot) -> Option<T>) -> Option<T> {
+        let first = thread_number(&self.next);
+        (0..self.slots.len()).find_map(|i| {
+            let slot = self.slots.get((first + i) % self.slots.len())?;
+            let mut slot = free(slot)?;
+            call(&mut slot)
+        })
+    }
+
+    /// The slot's reader, opened if it is not.
+    fn reader(&self, slot: &mut Slot) -> Option<Reader> {
+        if slot.reader.is_none() && slot.failed.is_none_or(|failed| failed.elapsed() >= TRY_AGAIN) {
+            match Reader::open(&self.runtime, &self.dir, Some(self.cache_bytes)) {
+                Ok(reader) => slot.reader = Some(reader),
+                Err(_) => slot.failed = Some(Instant::now()),
+            }
+        }
+        slot.reader.clone()
+    }
+}
+
+/// What a reader has answered. One that fails for reasons of its own is given up.
+fn answer<T>(slot: &mut Slot, answered: Result<T>) -> Option<T> {
+    match answered {
+        Ok(value) => Some(value),
+        // The caller's mistake: the primary tells.
+        Err(Error::InvalidArgument(_)) => None,
+        Err(_) => {
+            *slot = Slot { reader: None, failed: Some(Instant::now()) };
+            None
+        }
+    }
+}
+
+fn free(slot: &Mutex<Slot>) -> Option<MutexGuard<'_, Slot>> {
+    match slot.try_lock() {
+        Ok(slot) => Some(slot),
+        Err(TryLockError::Poisoned(poisoned)) => Some(PoisonError::into_inner(poisoned)),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+/// A number for the calling thread, so that each keeps to its own reader while it can.
+fn thread_number(next: &AtomicUsize) -> usize {
+    thread_local! {
+        static NUMBER: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
+    }
+    NUMBER.with(|number| {
+        if number.get() == usize::MAX {
+            number.set(next.fetch_add(1, Ordering::Relaxed));
+        }
+        number.get()
+    })
+}
