@@ -5,7 +5,7 @@
 //! 2. The one in front waits for the instance; more writers join meanwhile.
 //! 3. It takes a run of batches from the front, commits them as one write with the strongest durability among
 //!    them, and hands each its sequence number, or all of them the error.
-//! 4. It leaves with those it served and wakes the next in front.
+//! 4. It leaves with those it served, wakes the next in front and then those it served.
 //! ```
 //!
 //! The design is LevelDB's (`DBImpl::Write`). It is what makes synced writes of many threads share one sync.
@@ -13,14 +13,19 @@
 use crate::error::{Error, Result};
 use crate::options::Durability;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::hint;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, Thread};
 
 /// A group grows to this many bytes.
 const GROUP_BYTES_MAX: usize = 1 << 20;
 
 /// The group of a small first batch grows by no more than this, so that it is not slowed down much.
 const GROUP_BYTES_SMALL: usize = 64 << 10;
+
+/// So often a writer looks again before it falls asleep: some microseconds.
+const SPINS: u32 = 200;
 
 /// A batch as a writer brings it to the queue.
 pub struct Request {
@@ -43,8 +48,17 @@ pub struct CommitQueue {
 struct Writer {
     request: Request,
     outcome: OnceLock<Result<u64>>,
-    /// Signalled, under the queue's lock, when the writer was served or came to the front.
-    turn: Condvar,
+    thread: Thread,
+    /// Whether the writer was served or has come to the front: the thread is unparked after this was set. It needs no
+    /// lock to find out, so that many can be woken at once.
+    called: AtomicBool,
+}
+
+impl Writer {
+    fn call(&self) {
+        self.called.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
 }
 
 impl CommitQueue {
@@ -63,7 +77,8 @@ impl CommitQueue {
         enter: impl FnOnce() -> I,
         write: impl FnOnce(&mut I, &[u8], Durability) -> Result<u64>,
     ) -> Result<u64> {
-        let writer = Arc::new(Writer { request, outcome: OnceLock::new(), turn: Condvar::new() });
+        let (thread, called) = (thread::current(), AtomicBool::new(false));
+        let writer = Arc::new(Writer { request, outcome: OnceLock::new(), thread, called });
         self.wait_for_turn(&writer);
         if let Some(outcome) = writer.outcome.get() {
             return outcome.clone();
@@ -79,13 +94,26 @@ impl CommitQueue {
     }
 
     fn wait_for_turn(&self, writer: &Arc<Writer>) {
-        let mut waiting = self.lock();
-        waiting.push_back(writer.clone());
-        self.length.store(waiting.len(), Ordering::Relaxed);
-        let in_front =
-            |waiting: &VecDeque<Arc<Writer>>| waiting.front().is_some_and(|front| Arc::ptr_eq(front, writer));
-        while writer.outcome.get().is_none() && !in_front(&waiting) {
-            waiting = writer.turn.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        let before = {
+            let mut waiting = self.lock();
+            waiting.push_back(writer.clone());
+            self.length.store(waiting.len(), Ordering::Relaxed);
+            waiting.len() - 1
+        };
+        if before == 0 {
+            return;
+        }
+        // One that waits for a single buffered write waits for less than it takes to fall asleep.
+        if before == 1 && writer.request.durability != Durability::Synced {
+            for _ in 0..SPINS {
+                if writer.called.load(Ordering::Acquire) {
+                    return;
+                }
+                hint::spin_loop();
+            }
+        }
+        while !writer.called.load(Ordering::Acquire) {
+            thread::park();
         }
     }
 
@@ -148,17 +176,24 @@ impl Departure<'_> {
 
 impl Drop for Departure<'_> {
     fn drop(&mut self) {
-        let mut waiting = self.queue.lock();
         // The one in front leaves in any case, also if it never got so far as to gather a group.
-        for _ in 0..self.group.len().max(1) {
-            if let Some(writer) = waiting.pop_front() {
-                writer.outcome.get_or_init(|| Err(abandoned()));
-                writer.turn.notify_one();
-            }
+        let count = self.group.len().max(1);
+        let (served, next) = {
+            let mut waiting = self.queue.lock();
+            let count = count.min(waiting.len());
+            let served: Vec<_> = waiting.drain(..count).collect();
+            self.queue.length.store(waiting.len(), Ordering::Relaxed);
+            (served, waiting.front().cloned())
+        };
+        if let Some(next) = next {
+            next.call();
         }
-        self.queue.length.store(waiting.len(), Ordering::Relaxed);
-        if let Some(next) = waiting.front() {
-            next.turn.notify_one();
+        // The first is the one that leaves.
+        for (at, writer) in served.iter().enumerate() {
+            writer.outcome.get_or_init(|| Err(abandoned()));
+            if at > 0 {
+                writer.call();
+            }
         }
     }
 }

@@ -62,10 +62,19 @@ impl KvStore {
     ///
     /// `Directory`, `Locked`, and whatever opening the store answers.
     pub fn open(runtime: &Runtime, dir: impl AsRef<Path>, options: Options) -> Result<Self> {
-        let instance = Instance::open(runtime, &dir, &options)?;
+        let mut instance = Instance::open(runtime, &dir, &options)?;
         let pace = Arc::new(Pace::new(options.background_bytes_per_second));
         let sandbox = Sandbox::for_store(&dir, &options).paced(&pace);
-        let readers = ReaderPool::new(runtime, dir.as_ref(), &options);
+        let recovered = match options.readers {
+            None | Some(0) => 0,
+            Some(_) => {
+                let snapshot = instance.snapshot()?;
+                let sequence = instance.snapshot_sequence(&snapshot)?;
+                instance.drop_snapshot(snapshot);
+                sequence
+            }
+        };
+        let readers = ReaderPool::new(runtime, dir.as_ref(), &options, recovered);
         let shared = Arc::new(Shared::new(instance, pace, readers));
         let command = match &options.worker_place {
             WorkerPlace::Here => None,

@@ -10,7 +10,8 @@
 //! A read sees every write that was acknowledged, by any thread, before it began. The primary's calls publish two
 //! sequence numbers under its lock: up to which writes are *acknowledged*, and up to which they are *handed over* to the
 //! operating system, where a reader finds them. What is only deferred is read from the primary. A reader never goes
-//! beyond what was published when it caught up, so reads of one thread and then another never go back in time.
+//! beyond what was published when it caught up, and one that sees more after it was opened is not asked until that is
+//! published; so reads of one thread and then another never go back in time.
 //!
 //! Where writes go on without pause, readers are never quite up to date; the primary, when it is free, costs less than
 //! catching up. A reader that fails is dropped: the primary answers in its place, and another is opened later.
@@ -41,6 +42,8 @@ pub struct ReaderPool {
     /// The last write that was acknowledged, and the last of which it is known that the operating system has it.
     acknowledged: AtomicU64,
     handed_over: AtomicU64,
+    /// The last write that the store held when it was opened.
+    recovered: u64,
 }
 
 #[derive(Default)]
@@ -51,8 +54,9 @@ struct Slot {
 }
 
 impl ReaderPool {
-    /// The readers that `options` ask for. They are opened when they are first used.
-    pub fn new(runtime: &Runtime, dir: &Path, options: &Options) -> Self {
+    /// The readers that `options` ask for, of a store whose last write has number `recovered`. They are opened when they
+    /// are first used.
+    pub fn new(runtime: &Runtime, dir: &Path, options: &Options, recovered: u64) -> Self {
         let memory = options.memory_bytes.unwrap_or(MEMORY_BYTES);
         Self {
             runtime: runtime.clone(),
@@ -62,6 +66,7 @@ impl ReaderPool {
             next: AtomicUsize::new(0),
             acknowledged: AtomicU64::new(0),
             handed_over: AtomicU64::new(0),
+            recovered,
         }
     }
 
@@ -89,7 +94,8 @@ impl ReaderPool {
         let needed = self.acknowledged.load(Ordering::Acquire);
         self.with_free(|slot| {
             let reader = self.reader(slot)?;
-            if reader.sequence() < needed {
+            let seen = reader.sequence();
+            if seen < needed || self.is_early(seen) {
                 return None;
             }
             answer(slot, read(&reader))
@@ -106,11 +112,18 @@ impl ReaderPool {
         self.with_free(|slot| {
             let reader = self.reader(slot)?;
             match reader.catch_up_to(needed) {
-                Ok(seen) if seen >= needed => answer(slot, read(&reader)),
+                Ok(seen) if seen >= needed && !self.is_early(seen) => answer(slot, read(&reader)),
                 Ok(_) => None,
                 Err(error) => answer(slot, Err(error)),
             }
         })
+    }
+
+    /// Whether a reader sees a write that its writer has not been told of yet: one that is opened reads all that the
+    /// operating system has. The next read, in another reader, might not see that write.
+    fn is_early(&self, seen: u64) -> bool {
+        // What the store held when it was opened counts as acknowledged.
+        seen > self.acknowledged.load(Ordering::Acquire).max(self.recovered)
     }
 
     /// Calls with each reader that no other thread uses, until one call gives an answer.
