@@ -13,7 +13,7 @@
 //! The window is allocated before it is mapped, so that a full disk is an error of a call and not a signal. Until the
 //! file is finished its end is zeros, and a process that is killed leaves them: they are part of the format
 //! (docs/format.md). A file is finished, cut to the length that was written, when another one is appended to, and when
-//! the sandbox goes.
+//! the sandbox goes, or when the sandbox opens it a second time.
 //!
 //! This knows nothing of stores: it takes any file that grows by small writes at its end. Who may make such a file
 //! shorter while it is mapped is the concern of `files`, which allows nobody to.
@@ -38,6 +38,7 @@ mod linux {
     use super::{APPENDS_BEFORE, Arc, File, SMALL_BYTES, WINDOW_BYTES};
     use memmap2::{MmapOptions, MmapRaw};
     use rustix::fs::{FallocateFlags, fallocate};
+    use std::os::unix::fs::MetadataExt;
     use std::sync::atomic::{Ordering, fence};
 
     /// The file that was last appended to, and its mapped end.
@@ -54,8 +55,10 @@ mod linux {
         window: Option<Window>,
         /// Whether the file is longer than its end, by what was allocated.
         longer: bool,
-        /// Whether the file system can do this, as far as is known.
+        /// Whether the file can be mapped, as far as is known.
         works: bool,
+        /// Which file it is, once it has a window.
+        identity: Option<(u64, u64)>,
     }
 
     struct Window {
@@ -88,8 +91,15 @@ mod linux {
                 _ if bytes <= SMALL_BYTES => {
                     self.finish();
                     let file = Arc::clone(file);
-                    self.tracked =
-                        Some(Tracked { file, end, appends: 1, window: None, longer: false, works: true });
+                    self.tracked = Some(Tracked {
+                        file,
+                        end,
+                        appends: 1,
+                        window: None,
+                        longer: false,
+                        works: true,
+                        identity: None,
+                    });
                 }
                 _ => {}
             }
@@ -103,14 +113,20 @@ mod linux {
                 .map(|tracked| tracked.end)
         }
 
+        /// A file was opened. If it is the one that is tracked, its end is cut off, and it gets no other: whoever has
+        /// opened it here must see no more than was written.
+        pub fn opened(&mut self, file: &File) {
+            let Some(tracked) = &mut self.tracked else { return };
+            if tracked.longer && tracked.identity.is_some() && identity(file) == tracked.identity {
+                tracked.cut();
+                tracked.works = false;
+            }
+        }
+
         /// Cuts the file to what was written.
         fn finish(&mut self) {
-            if let Some(tracked) = self.tracked.take() {
-                drop(tracked.window);
-                if tracked.longer {
-                    // Where this fails, the zeros stay.
-                    let _ = tracked.file.set_len(tracked.end);
-                }
+            if let Some(mut tracked) = self.tracked.take() {
+                tracked.cut();
             }
         }
     }
@@ -121,7 +137,20 @@ mod linux {
         }
     }
 
+    /// What tells a file from all others.
+    fn identity(file: &File) -> Option<(u64, u64)> {
+        file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    }
+
     impl Tracked {
+        fn cut(&mut self) {
+            self.window = None;
+            if self.longer {
+                // Where this fails, the zeros stay.
+                self.longer = self.file.set_len(self.end).is_err();
+            }
+        }
+
         fn append(&mut self, bytes: &[u8]) -> bool {
             if !self.window.as_ref().is_some_and(|window| window.has_room(self.end, bytes.len())) {
                 if !self.works {
@@ -146,6 +175,7 @@ mod linux {
             let start = self.end / PAGE_BYTES * PAGE_BYTES;
             fallocate(&*self.file, FallocateFlags::empty(), start, WINDOW_BYTES).ok()?;
             self.longer = true;
+            self.identity = self.identity.or_else(|| identity(&self.file));
             let length = usize::try_from(WINDOW_BYTES).ok()?;
             let map = MmapOptions::new().offset(start).len(length).map_raw(&*self.file).ok()?;
             Some(Window { start, map })
@@ -195,6 +225,7 @@ mod other {
             false
         }
         pub fn written(&mut self, _file: &Arc<File>, _bytes: usize, _offset: u64) {}
+        pub fn opened(&mut self, _file: &File) {}
         pub fn length(&self, _file: &Arc<File>) -> Option<u64> {
             None
         }
@@ -253,7 +284,7 @@ mod tests {
             write(&mut map, &file, &bytes, expected.len() as u64);
             expected.extend_from_slice(&bytes);
             i += 1;
-            if i % 3000 == 0 {
+            if i.is_multiple_of(3000) {
                 let seen = contents(&path);
                 assert_eq!(seen.get(..expected.len()), Some(&expected[..]));
                 assert!(seen[expected.len()..].iter().all(|&byte| byte == 0), "the rest is zeros");
@@ -276,6 +307,18 @@ mod tests {
         assert_eq!(contents(&path).len() as u64, WINDOW_BYTES);
         drop(map);
         assert_eq!(contents(&path).len(), 1000);
+    }
+
+    #[test]
+    fn whoever_opens_the_file_sees_no_more_than_was_written() {
+        let directory = Directory::new("opened");
+        let (path, file) = directory.file("log");
+        let mut map = AppendMap::default();
+        (0..100).for_each(|i| write(&mut map, &file, b"0123456789", 10 * i));
+        map.opened(&File::open(&path).expect("there"));
+        assert_eq!(contents(&path).len(), 1000);
+        (100..200).for_each(|i| write(&mut map, &file, b"0123456789", 10 * i));
+        assert_eq!(contents(&path).len(), 2000, "it is not mapped again");
     }
 
     #[test]

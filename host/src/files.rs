@@ -97,8 +97,11 @@ fn add_directories(types: &mut LinkerInstance<'_, SandboxState>) -> wasmtime::Re
             }
             let opened =
                 ready(state.data_mut().filesystem().open_at(directory, follow, path.clone(), how, flags))?;
-            if opened.0.is_ok() {
+            if let Ok(descriptor) = &opened.0 {
                 state.data_mut().rights_mut().opened(&path, how);
+                if let Descriptor::File(file) = state.data().table().get(descriptor)? {
+                    state.data().appends().borrow_mut().opened(&file.file);
+                }
             }
             Ok(opened)
         },

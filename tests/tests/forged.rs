@@ -104,16 +104,18 @@ fn any_bytes_in_files_of_the_stores_names() {
 /// asked for a report; the primary had always called it damage.
 #[test]
 fn an_edit_that_does_not_fit_is_damage_to_a_reader() {
-    for seed in [1_076] {
+    let misfits = (0..4_000).filter(|&seed| {
         let disk = store(seed / 40);
         let mut rng = Rng::new(seed);
         for _ in 0..rng.between(1, 3) {
             forge(&disk, &mut rng);
         }
-        let error = Reader::open(disk, &options(RecoveryMode::Absolute)).expect_err("it does not fit");
-        assert!(error.is_corrupt(), "{:?} {error}", error.kind());
-        assert!(error.to_string().contains("does not fit"), "{error}");
-    }
+        let Err(error) = Reader::open(disk, &options(RecoveryMode::Absolute)) else { return false };
+        let misfit = error.to_string().contains("does not fit");
+        assert!(!misfit || error.is_corrupt(), "{:?} {error}", error.kind());
+        misfit
+    });
+    assert!(misfits.take(2).count() > 0, "no forged edit was one that does not fit");
 }
 
 /// Jobs and results that come from elsewhere.

@@ -251,9 +251,9 @@ fn the_last_clone_hands_deferred_writes_over() {
 #[test]
 fn a_store_that_wants_more_memory_than_its_sandbox_has_traps_and_says_so() {
     let dir = TempDir::new();
-    // Plans with eight mebibytes and is given four: a host that got its numbers wrong.
+    // Plans with eight mebibytes and is given two: a host that got its numbers wrong.
     let options =
-        Options { memory_limit_bytes: Some(4 << 20), background_maintenance: Some(false), ..small() };
+        Options { memory_limit_bytes: Some(2 << 20), background_maintenance: Some(false), ..small() };
     let store = KvStore::open(runtime(), dir.path(), options).expect("open");
     let mut acknowledged = 0;
     let error = loop {
@@ -264,9 +264,9 @@ fn a_store_that_wants_more_memory_than_its_sandbox_has_traps_and_says_so() {
         }
         assert!(acknowledged < 1_000, "it takes more than it is given");
     };
-    assert!(matches!(&error, Error::Trap(message) if message.contains("4194304")), "{error}");
+    assert!(matches!(&error, Error::Trap(message) if message.contains("2097152")), "{error}");
     let after = store.get(b"k").expect_err("a trap ends the instance");
-    assert!(matches!(&after, Error::Reopen(message) if message.contains("4194304")), "{after}");
+    assert!(matches!(&after, Error::Reopen(message) if message.contains("2097152")), "{after}");
     drop(store);
 
     let store = open(dir.path());

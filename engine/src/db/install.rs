@@ -106,6 +106,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
         if !self.unneeded.edit_pending {
             return Ok(());
         }
+        // After a failed sync another one would succeed without having written anything.
+        self.check_writable()?;
         self.manifest.sync().map_err(|error| self.poison("the manifest could not be written", error))?;
         self.edit_is_durable();
         self.remove_unneeded();
@@ -153,7 +155,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
         if self.maintenance.clean_up_taken() {
             return Ok(None);
         }
-        let remove = self.take_removable();
+        // One or the other: a worker removes nothing on the strength of its own sync (job/running.rs).
+        let remove = if self.unneeded.edit_pending { Vec::new() } else { self.take_removable() };
         if remove.is_empty() && !self.unneeded.edit_pending {
             return Ok(None);
         }

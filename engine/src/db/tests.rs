@@ -4,7 +4,7 @@ mod jobs;
 
 use crate::base::options::{Durability, Options};
 use crate::base::range::{KeyRange, ScanOptions};
-use crate::env::{ManualClock, MemFs};
+use crate::env::{Call, Effect, Fault, FaultFs, ManualClock, MemFs};
 use crate::{Db, ErrorKind, Job, JobResult, Kinds, Reader, job};
 use std::sync::Arc;
 
@@ -234,12 +234,45 @@ fn what_an_edit_replaces_stays_until_a_worker_has_made_the_edit_durable() {
     assert!(matches!(lost.work, job::Work::CleanUp { .. }), "{lost:?}");
     db.abandon_job(lost.id(), None).expect("it was out");
     assert_eq!(sealed(&fs), 1);
-    let clean_up = db.take_job(Kinds::ALL).expect("writable").expect("the edit is still not durable");
-    let result = run(&fs, &clean_up.encode());
+    let sync = db.take_job(Kinds::ALL).expect("writable").expect("the edit is still not durable");
+    let result = run(&fs, &sync.encode());
+    assert_eq!(sealed(&fs), 1, "the primary may know better what its sync was worth");
+    db.finish_job(&result).expect("its own job");
+    check(&fs);
+    let remove = db.take_job(Kinds::ALL).expect("writable").expect("the segment is not needed any more");
+    let result = run(&fs, &remove.encode());
     assert_eq!(sealed(&fs), 0);
     check(&fs);
     db.finish_job(&result).expect("its own job");
     assert_eq!(db.take_job(Kinds::ALL), Ok(None));
+}
+
+/// After the manifest could not be synced, a worker's job that had found no space was given up; the primary then synced
+/// again to free some. That succeeds without having written anything, and what the manifest on disk needed was removed.
+#[test]
+fn a_failed_sync_of_the_manifest_is_not_tried_again() {
+    let fs = MemFs::new();
+    let faulty = FaultFs::new(fs.clone());
+    let options = Options { wal_segments_kept: 0, ..small() };
+    let mut db = Db::open(faulty.clone(), ManualClock::default(), options).expect("opens");
+    db.set_helped(true);
+    while db.pressure().sealed_memtables == 0 {
+        db.put(&key(db.last_sequence()), &[7; 100], Durability::Synced).expect("writes");
+    }
+    let flush = db.take_job(Kinds::ALL).expect("writable").expect("a memtable is sealed");
+    db.finish_job(&run(&fs, &flush.encode())).expect("its own job");
+    let clean_up = db.take_job(Kinds::ALL).expect("writable").expect("the edit is not durable");
+    let last = db.last_sequence();
+    let fault = Fault { effect: Effect::NoSpace, call: Some(Call::Sync), nth: 2, lasting: false };
+    db.put(b"k", b"v", Durability::Buffered).expect("writes");
+    faulty.arm(fault);
+    db.flush().expect_err("the table is synced, the manifest is not");
+    let full = crate::Error::new(ErrorKind::NoSpace, "the disk is full");
+    db.abandon_job(clean_up.id(), Some(full)).expect("it was out");
+    for seed in 0..20 {
+        let cut = open(&fs.power_cut(seed));
+        assert!(cut.last_sequence() >= last, "seed {seed}");
+    }
 }
 
 /// With a limit below the size of an empty memtable, every write sealed two: its own and an empty one.

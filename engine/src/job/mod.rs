@@ -64,10 +64,10 @@ pub enum Work {
         /// The older tables that the result overlaps, in sorted runs, the nearest first.
         deeper: Vec<Vec<Arc<TableMeta>>>,
     },
-    /// Make the manifest durable, and then remove files that it no longer refers to. Both can take long, and a
-    /// primary that did it itself would let writers wait.
+    /// Make the manifest durable; or remove files that it, being durable, no longer refers to. Both can take long, and
+    /// a primary that did it itself would let writers wait.
     CleanUp {
-        /// The files to remove.
+        /// The files to remove; none where the manifest is to be made durable.
         remove: Vec<FileName>,
     },
 }

@@ -106,19 +106,21 @@ pub fn run<F: Fs>(fs: Arc<F>, job: Job, cache_bytes: u64) -> Result<JobResult> {
     }
 }
 
-/// Makes the manifest durable, which another handle has written, and only then removes what it no longer needs. Returns
-/// why it could not be made durable, if so.
+/// Removes what the manifest does not need, which is durable; or, where there is nothing to remove, makes the manifest
+/// durable, which another handle has written. Never both: where the primary's own sync of it has failed meanwhile, this
+/// one would succeed without having written anything. Returns why the manifest could not be synced, if it could not.
 fn clean_up<F: Fs>(fs: &F, epoch: u64, remove: &[FileName]) -> Result<Option<String>> {
-    let mut manifest = fs.open(&FileName::Manifest(epoch).to_string())?;
-    let unsynced = manifest.sync().err().map(|error| error.to_string());
-    if unsynced.is_none() {
-        for name in remove {
-            match fs.remove(&name.to_string()) {
-                Err(error) if *error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+    for name in remove {
+        match fs.remove(&name.to_string()) {
+            Err(error) if *error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
     }
+    if !remove.is_empty() {
+        return Ok(None);
+    }
+    let mut manifest = fs.open(&FileName::Manifest(epoch).to_string())?;
+    let unsynced = manifest.sync().err().map(|error| error.to_string());
     Ok(unsynced)
 }
 
