@@ -62,6 +62,11 @@ impl KvStore {
     ///
     /// `Directory`, `Locked`, and whatever opening the store answers.
     pub fn open(runtime: &Runtime, dir: impl AsRef<Path>, options: Options) -> Result<Self> {
+        if options.background_bytes_per_second == Some(0) {
+            let message =
+                "background_bytes_per_second is 0, and must be at least 1: nothing would ever be compacted";
+            return Err(Error::InvalidArgument(message.into()));
+        }
         let mut instance = Instance::open(runtime, &dir, &options)?;
         let pace = Arc::new(Pace::new(options.background_bytes_per_second));
         let sandbox = Sandbox::for_store(&dir, &options).paced(&pace);

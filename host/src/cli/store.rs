@@ -39,6 +39,11 @@ pub struct StoreArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=64), default_value_t = 0, global = true, help_heading = STORE)]
     readers: u32,
 
+    /// Flushes and compactions in the background write no more bytes a second than this, while no write waits for them
+    /// [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, global = true, help_heading = STORE)]
+    background_rate: Option<u64>,
+
     /// The workers are processes of this shell command, started for each job, as `esker run-job` is; one worker unless
     /// --workers says otherwise
     #[arg(long, value_name = "COMMAND", global = true, help_heading = STORE)]
@@ -184,6 +189,7 @@ impl StoreArgs {
             return Options {
                 workers: Some(self.workers),
                 readers: Some(self.readers),
+                background_bytes_per_second: self.background_rate,
                 ..Options::default()
             };
         };
@@ -191,6 +197,7 @@ impl StoreArgs {
         Options {
             workers: Some(self.workers.max(1)),
             readers: Some(self.readers),
+            background_bytes_per_second: self.background_rate,
             worker_place: WorkerPlace::Command(command),
             ..Options::default()
         }
