@@ -167,7 +167,6 @@ mod linux {
 
         /// Allocates and maps the file's end. `None` where the disk is full or the file system cannot.
         fn next_window(&mut self) -> Option<Window> {
-            // Before the old one goes: neither is needed while the other is there, and both are valid.
             if !self.longer && self.file.metadata().ok()?.len() != self.end {
                 // There is something behind, which the file must not lose in the end.
                 return None;

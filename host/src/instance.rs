@@ -35,7 +35,7 @@ pub struct Instance {
     maintenance: maintenance::Guest,
     store: ResourceAny,
     /// Why no further call is possible.
-    ended: Option<String>,
+    ended: Ended,
     lock: Option<DirLock>,
 }
 
@@ -56,6 +56,42 @@ impl CursorHandle {
 /// A snapshot of an [`Instance`]; give it back by [`Instance::drop_snapshot`].
 #[derive(Debug)]
 pub struct SnapshotHandle(ResourceAny);
+
+/// Why an instance of the component takes no further call, if it does not: a trap has ended it, or somebody has.
+pub(crate) struct Ended {
+    why: Option<String>,
+    /// What has to be opened anew.
+    what: &'static str,
+}
+
+impl Ended {
+    pub(crate) fn not_yet(what: &'static str) -> Self {
+        Self { why: None, what }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.why {
+            None => Ok(()),
+            Some(why) => Err(Error::Reopen(why.clone())),
+        }
+    }
+
+    /// What a call has come to.
+    pub(crate) fn finish<T>(&mut self, wasm: &Wasm, answer: Answer<T>) -> Result<T> {
+        match answer {
+            Ok(result) => result.map_err(Error::from),
+            Err(error) => Err(self.by_trap(wasm, &error)),
+        }
+    }
+
+    /// After a trap wasmtime lets nobody into the instance again.
+    #[cold]
+    pub(crate) fn by_trap(&mut self, wasm: &Wasm, error: &wasmtime::Error) -> Error {
+        let error = trap(wasm, error);
+        self.why = Some(format!("{error}; open the {} anew", self.what));
+        error
+    }
+}
 
 impl Instance {
     /// Locks the directory `dir`, opens the store in it and recovers it. The directory is made if it is missing,
@@ -90,7 +126,7 @@ impl Instance {
         let opened =
             kv.call_open(&mut wasm, ".", convert::options(options)).map_err(|error| trap(&wasm, &error))?;
         let store = opened.map_err(|error| in_directory(error.into(), sandbox.dir()))?;
-        Ok(Self { wasm, kv, maintenance, store, ended: None, lock: None })
+        Ok(Self { wasm, kv, maintenance, store, ended: Ended::not_yet("store"), lock: None })
     }
 
     /// The value of `key` in the latest state.
@@ -233,8 +269,8 @@ impl Instance {
     /// Makes everything durable and ends the store: every later call answers `Reopen`. The directory is unlocked.
     pub fn close(&mut self) -> Result<()> {
         let closed = self.call(|kv, wasm, store| kv.store().call_close(wasm, store));
-        if self.ended.is_none() {
-            self.ended = Some("the store was closed: open it anew".into());
+        if self.is_usable() {
+            self.ended.why = Some("the store was closed: open it anew".into());
         }
         self.lock = None;
         closed
@@ -306,55 +342,33 @@ impl Instance {
 
     /// Whether calls are still possible: the component has not trapped, and the store was not closed.
     pub fn is_usable(&self) -> bool {
-        self.ended.is_none()
+        self.ended.why.is_none()
     }
 
     fn call<T>(
         &mut self,
         function: impl FnOnce(&kv_store::Guest, &mut Wasm, ResourceAny) -> Answer<T>,
     ) -> Result<T> {
-        self.check_usable()?;
+        self.ended.check()?;
         let answer = function(&self.kv, &mut self.wasm, self.store);
-        self.finish(answer)
+        self.ended.finish(&self.wasm, answer)
     }
 
     fn maintenance_call<T>(
         &mut self,
         function: impl FnOnce(&maintenance::Guest, &mut Wasm, ResourceAny) -> Answer<T>,
     ) -> Result<T> {
-        self.check_usable()?;
+        self.ended.check()?;
         let answer = function(&self.maintenance, &mut self.wasm, self.store);
-        self.finish(answer)
-    }
-
-    fn check_usable(&self) -> Result<()> {
-        match &self.ended {
-            None => Ok(()),
-            Some(why) => Err(Error::Reopen(why.clone())),
-        }
-    }
-
-    fn finish<T>(&mut self, answer: Answer<T>) -> Result<T> {
-        match answer {
-            Ok(result) => result.map_err(Error::from),
-            Err(error) => Err(self.end_by(&error)),
-        }
-    }
-
-    /// After a trap wasmtime lets nobody into the instance again.
-    #[cold]
-    fn end_by(&mut self, error: &wasmtime::Error) -> Error {
-        let error = trap(&self.wasm, error);
-        self.ended = Some(format!("{error}; open the store anew"));
-        error
+        self.ended.finish(&self.wasm, answer)
     }
 
     fn drop_resource(&mut self, resource: ResourceAny) {
-        if self.ended.is_some() {
+        if !self.is_usable() {
             return;
         }
         if let Err(error) = resource.resource_drop(&mut self.wasm) {
-            self.end_by(&error);
+            self.ended.by_trap(&self.wasm, &error);
         }
     }
 }
@@ -363,7 +377,7 @@ impl fmt::Debug for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Instance")
             .field("lock", &self.lock)
-            .field("ended", &self.ended)
+            .field("ended", &self.ended.why)
             .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,7 @@
 use crate::bindings::exports::esker::kv::{kv_store, maintenance};
 use crate::convert;
 use crate::error::{Error, Result};
-use crate::instance::{CursorHandle, Wasm, in_directory, trap};
+use crate::instance::{CursorHandle, Ended, Wasm, in_directory, trap};
 use crate::options::{KeyRange, ScanOptions, Verification};
 use crate::runtime::Runtime;
 use crate::sandbox::Sandbox;
@@ -121,7 +121,7 @@ pub(crate) struct ReaderInstance {
     /// The last write that is seen.
     sequence: u64,
     /// Why no further call is possible.
-    ended: Option<String>,
+    ended: Ended,
 }
 
 type Answer<T> = wasmtime::Result<Result<T, kv_store::Error>>;
@@ -135,7 +135,7 @@ impl ReaderInstance {
         let maintenance = component.esker_kv_maintenance().clone();
         let opened = kv.call_open_reader(&mut wasm, ".", cache_bytes).map_err(|error| trap(&wasm, &error))?;
         let reader = opened.map_err(|error| in_directory(error.into(), sandbox.dir()))?;
-        let mut opened = Self { wasm, kv, maintenance, reader, sequence: 0, ended: None };
+        let mut opened = Self { wasm, kv, maintenance, reader, sequence: 0, ended: Ended::not_yet("reader") };
         opened.sequence = opened.call(|kv, wasm, reader| kv.reader().call_sequence(wasm, reader).map(Ok))?;
         Ok(opened)
     }
@@ -188,9 +188,9 @@ impl ReaderInstance {
     }
 
     fn verify(&mut self) -> Result<Verification> {
-        self.check_usable()?;
+        self.ended.check()?;
         let answer = self.maintenance.call_verify_reader(&mut self.wasm, self.reader);
-        self.finish(answer).map(convert::verification)
+        self.ended.finish(&self.wasm, answer).map(convert::verification)
     }
 
     fn next_page(&mut self, cursor: &CursorHandle, max_items: u32, max_bytes: u32) -> Result<Vec<u8>> {
@@ -199,10 +199,10 @@ impl ReaderInstance {
     }
 
     fn drop_cursor(&mut self, cursor: &CursorHandle) {
-        if self.ended.is_none()
+        if self.ended.check().is_ok()
             && let Err(error) = cursor.resource().resource_drop(&mut self.wasm)
         {
-            self.end_by(&error);
+            self.ended.by_trap(&self.wasm, &error);
         }
     }
 
@@ -210,30 +210,9 @@ impl ReaderInstance {
         &mut self,
         function: impl FnOnce(&kv_store::Guest, &mut Wasm, ResourceAny) -> Answer<T>,
     ) -> Result<T> {
-        self.check_usable()?;
+        self.ended.check()?;
         let answer = function(&self.kv, &mut self.wasm, self.reader);
-        self.finish(answer)
-    }
-
-    fn check_usable(&self) -> Result<()> {
-        match &self.ended {
-            None => Ok(()),
-            Some(why) => Err(Error::Reopen(why.clone())),
-        }
-    }
-
-    fn finish<T>(&mut self, answer: Answer<T>) -> Result<T> {
-        match answer {
-            Ok(result) => result.map_err(Error::from),
-            Err(error) => Err(self.end_by(&error)),
-        }
-    }
-
-    #[cold]
-    fn end_by(&mut self, error: &wasmtime::Error) -> Error {
-        let error = trap(&self.wasm, error);
-        self.ended = Some(format!("{error}; open the reader anew"));
-        error
+        self.ended.finish(&self.wasm, answer)
     }
 }
 
