@@ -36,7 +36,7 @@ pub use base::error::{Corruption, Error, ErrorKind, Result};
 pub use base::options::{Compression, Durability, Options, RecoveryMode, Strategy};
 pub use base::range::{KeyRange, ScanOptions};
 pub use db::{
-    BackPressure, Cursor, Db, Pressure, Progress, ReadView, Reader, RecoveryReport, Snapshot, Stats,
-    Verification, WaitReason,
+    BackPressure, Condition, ConditionalWrite, Cursor, Db, Expected, Pressure, Progress, ReadView, Reader,
+    RecoveryReport, Snapshot, Stats, Verification, WaitReason,
 };
 pub use job::{Job, JobResult, Kinds, RunningJob};

@@ -3,6 +3,7 @@
 //! ```text
 //! open       claim an epoch, read the manifest, replay the log
 //! write      make room, append to the log, sync if asked, apply to the memtable, publish
+//! condition  a write only if keys are as expected
 //! view       what a read sees: memtables and tables, newest first
 //! cursor     a scan that pins its view
 //! maintain   flushes and compactions, in slices
@@ -15,6 +16,7 @@
 //! A [`Db`] is driven by one owner at a time; it starts no thread, and what has to be done in the background is
 //! done in slices, by the writes themselves and by [`Db::maintain`].
 
+mod condition;
 mod cursor;
 mod install;
 mod maintain;
@@ -31,6 +33,7 @@ mod verify;
 mod view;
 mod write;
 
+pub use condition::{Condition, ConditionalWrite, Expected};
 pub use cursor::Cursor;
 pub use maintain::Progress;
 pub use pace::{BackPressure, Pressure, WaitReason};
@@ -133,7 +136,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     pub fn contains(&self, key: &[u8]) -> Result<bool> {
         self.check_open()?;
         check_key(key)?;
-        self.view.get(key, self.last_sequence, &mut |_| {}).map_err(|error| self.explain(error))
+        self.view.get(key, self.last_sequence, &mut |_, _| {}).map_err(|error| self.explain(error))
     }
 
     fn read_at(&self, key: &[u8], sequence: u64) -> Result<Option<Vec<u8>>> {
@@ -141,7 +144,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         check_key(key)?;
         self.counters.gets.add(1);
         let mut value = Vec::new();
-        let found = self.view.get(key, sequence, &mut |bytes| value.extend_from_slice(bytes));
+        let found = self.view.get(key, sequence, &mut |_, bytes| value.extend_from_slice(bytes));
         let found = found.map_err(|error| self.explain(error))?;
         Ok(found.then_some(value))
     }

@@ -458,7 +458,7 @@ impl<F: Fs> ReadView<F> {
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         check_key(key)?;
         let mut value = Vec::new();
-        let found = self.view.get(key, self.sequence, &mut |bytes| value.extend_from_slice(bytes))?;
+        let found = self.view.get(key, self.sequence, &mut |_, bytes| value.extend_from_slice(bytes))?;
         Ok(found.then_some(value))
     }
 
@@ -469,7 +469,7 @@ impl<F: Fs> ReadView<F> {
     /// As [`ReadView::get`].
     pub fn contains(&self, key: &[u8]) -> Result<bool> {
         check_key(key)?;
-        self.view.get(key, self.sequence, &mut |_| {})
+        self.view.get(key, self.sequence, &mut |_, _| {})
     }
 
     /// Reads a range.

@@ -1,5 +1,6 @@
 //! The store as a whole, over files in memory. Histories, crashes and faults are in the `tests` package.
 
+mod conditions;
 mod jobs;
 
 use crate::base::options::{Durability, Options};

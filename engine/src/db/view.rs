@@ -24,8 +24,9 @@ pub struct View<F: Fs> {
 }
 
 impl<F: Fs> View<F> {
-    /// Whether `sequence` sees a value of `key`, which `read` is given. The first place that knows the key holds.
-    pub fn get(&self, key: &[u8], sequence: u64, read: &mut dyn FnMut(&[u8])) -> Result<bool> {
+    /// Whether `sequence` sees a value of `key`, which `read` is given, after the sequence number of its write. The
+    /// first place that knows the key holds.
+    pub fn get(&self, key: &[u8], sequence: u64, read: &mut dyn FnMut(u64, &[u8])) -> Result<bool> {
         for memtable in std::iter::once(&self.active).chain(&self.sealed) {
             if let Some(kind) = memtable.get(key, sequence, read) {
                 return Ok(kind == Kind::Put);
@@ -55,7 +56,7 @@ impl<F: Fs> View<F> {
         key: &[u8],
         hash: u64,
         sequence: u64,
-        read: &mut dyn FnMut(&[u8]),
+        read: &mut dyn FnMut(u64, &[u8]),
     ) -> Result<Option<Kind>> {
         if table.sequence_min > sequence {
             return Ok(None);

@@ -43,8 +43,9 @@ impl Memtable {
         }
     }
 
-    /// The newest version of `user_key` that `sequence` sees: its kind; `read` is given the value of a put.
-    pub fn get(&self, user_key: &[u8], sequence: u64, read: &mut dyn FnMut(&[u8])) -> Option<Kind> {
+    /// The newest version of `user_key` that `sequence` sees: its kind; `read` is given the sequence number and the
+    /// value of a put.
+    pub fn get(&self, user_key: &[u8], sequence: u64, read: &mut dyn FnMut(u64, &[u8])) -> Option<Kind> {
         let tree = self.read();
         let entry = tree.entry(tree.lower_bound(user_key, seek_trailer(sequence)))?;
         if entry.key != user_key {
@@ -52,7 +53,7 @@ impl Memtable {
         }
         let kind = key::kind_of(entry.trailer)?;
         if kind == Kind::Put {
-            read(entry.value);
+            read(key::sequence_of(entry.trailer), entry.value);
         }
         Some(kind)
     }
@@ -266,7 +267,7 @@ mod tests {
         }
         let get = |sequence| {
             let mut value = Vec::new();
-            memtable.get(b"k", sequence, &mut |bytes| value = bytes.to_vec()).map(|kind| (kind, value))
+            memtable.get(b"k", sequence, &mut |_, bytes| value = bytes.to_vec()).map(|kind| (kind, value))
         };
         assert_eq!(get(1), None);
         assert_eq!(get(3), Some((Kind::Put, vec![2])));

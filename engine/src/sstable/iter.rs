@@ -293,13 +293,18 @@ mod tests {
                 let (user, stored) = (key(i)[..9].to_vec(), split(&key(i)).1);
                 assert!(table.may_contain(key_hash(&user)));
                 let mut found = None;
-                let kind = table.get(&cache, &user, stored >> 8, &mut |bytes| found = Some(bytes.to_vec()));
+                let kind =
+                    table.get(&cache, &user, stored >> 8, &mut |_, bytes| found = Some(bytes.to_vec()));
                 assert_eq!(kind, Ok(kind_of(stored)));
                 assert_eq!(found, (!i.is_multiple_of(5)).then(|| value(i)));
             }
-            assert_eq!(table.get(&cache, b"key000000", 1, &mut |_| {}), Ok(None), "before its first version");
-            assert_eq!(table.get(&cache, b"key000001", 99, &mut |_| {}), Ok(None));
-            assert_eq!(table.get(&cache, b"zzz", 99, &mut |_| {}), Ok(None));
+            assert_eq!(
+                table.get(&cache, b"key000000", 1, &mut |_, _| {}),
+                Ok(None),
+                "before its first version"
+            );
+            assert_eq!(table.get(&cache, b"key000001", 99, &mut |_, _| {}), Ok(None));
+            assert_eq!(table.get(&cache, b"zzz", 99, &mut |_, _| {}), Ok(None));
         }
     }
 }

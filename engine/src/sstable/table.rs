@@ -76,7 +76,8 @@ impl<F: File> Table<F> {
         filter::may_contain(&self.filter, hash)
     }
 
-    /// The newest version of `user_key` that `sequence` sees: its kind; `read` is given the value of a put.
+    /// The newest version of `user_key` that `sequence` sees: its kind; `read` is given the sequence number and the
+    /// value of a put.
     ///
     /// # Errors
     ///
@@ -86,7 +87,7 @@ impl<F: File> Table<F> {
         cache: &BlockCache,
         user_key: &[u8],
         sequence: u64,
-        read: &mut dyn FnMut(&[u8]),
+        read: &mut dyn FnMut(u64, &[u8]),
     ) -> Result<Option<Kind>> {
         let target = internal_key(user_key, seek_trailer(sequence));
         let mut index = self.index_iter();
@@ -111,7 +112,7 @@ impl<F: File> Table<F> {
         }
         let kind = key::kind_of(trailer).ok_or_else(|| self.index.damaged("an entry's kind is unknown"))?;
         if kind == Kind::Put {
-            read(block.value());
+            read(key::sequence_of(trailer), block.value());
         }
         Ok(Some(kind))
     }
