@@ -470,9 +470,7 @@ impl<P: Simulated> Play<'_, P> {
             if let Err(error) = seen {
                 let excused = match self.end {
                     End::Kill => error.kind() == &ErrorKind::CannotOpen,
-                    End::PowerCut => {
-                        error.is_corrupt() || matches!(error.kind(), ErrorKind::CannotOpen | ErrorKind::Busy)
-                    }
+                    End::PowerCut => error.is_corrupt() || error.kind() == &ErrorKind::CannotOpen,
                 };
                 assert!(excused, "after {:?} a reader reads: {error}", self.end);
             }

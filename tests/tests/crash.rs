@@ -186,15 +186,13 @@ impl Survivor {
     }
 
     /// A reader needs no primary. It finds no store where a crash has ended the first opening, and it may meet damage
-    /// that a power cut has left, or a log with a hole that it waits for a primary to close.
+    /// that a power cut has left.
     fn look_before_recovery(&mut self) {
         let end = self.ended();
         if let Err(error) = self.driver.look_before_recovery(&self.disk, end) {
             let excused = match end {
                 End::Kill => error.kind() == &ErrorKind::CannotOpen,
-                End::PowerCut => {
-                    error.is_corrupt() || matches!(error.kind(), ErrorKind::CannotOpen | ErrorKind::Busy)
-                }
+                End::PowerCut => error.is_corrupt() || error.kind() == &ErrorKind::CannotOpen,
             };
             assert!(excused, "after {end:?} a reader reads: {error}");
         }

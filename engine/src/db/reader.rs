@@ -71,8 +71,34 @@ pub struct ReadView<F: Fs> {
 enum Moved {
     /// The files that it needed are gone: read the manifest on.
     On,
-    /// Another primary has taken over, or the log does not go on where it was left.
-    Away,
+    /// The log does not go on where it was left: another primary has taken over, or part of the log is lost.
+    Away(Gap),
+}
+
+/// Where the log does not go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Gap {
+    epoch: u64,
+    segment: u64,
+    offset: u64,
+    /// The last sequence number before it.
+    last: u64,
+    /// The sequence number that comes next instead.
+    next: u64,
+}
+
+impl Gap {
+    fn error(self) -> Error {
+        let Self { segment, offset, last, next, .. } = self;
+        Error::corrupt(
+            FileName::Wal(segment).to_string(),
+            offset,
+            format!(
+                "a record of the log begins at sequence number {next}, and what comes before ends at {last}: \
+                 what is between is lost. Open the store once for writing, so that it is recovered"
+            ),
+        )
+    }
 }
 
 impl<F: Fs> Reader<F> {
@@ -81,7 +107,7 @@ impl<F: Fs> Reader<F> {
     /// # Errors
     ///
     /// `InvalidArgument` for an option beyond its limits, `CannotOpen` where there is no store or its format is newer,
-    /// `Corrupt` where a file is damaged, `Busy` where the primary moves on faster than the reader follows, and those
+    /// `Corrupt` where a file is damaged or a power cut has left a gap in the log that no primary has recovered, `Busy` where the primary moves on faster than the reader follows, and those
     /// of the file system.
     pub fn open(fs: F, options: &Options) -> Result<Self> {
         options.check()?;
@@ -116,17 +142,28 @@ impl<F: Fs> Reader<F> {
     }
 
     fn follow_to(&mut self, limit: u64) -> Result<u64> {
+        // The gap that the round before has met, and whether the last round met the same.
+        let (mut gap, mut stays) = (None, false);
         for _ in 0..ATTEMPTS {
             let moved = self.follow(limit)?;
+            let met = match moved {
+                Some(Moved::Away(gap)) => Some(gap),
+                Some(Moved::On) | None => None,
+            };
+            stays = met.is_some() && met == gap;
+            gap = met;
             // A writer's word for `limit` is enough; else it is asked after reading: a primary that takes over removes
             // log segments, and with them what was not read yet.
             let reached = moved.is_none() && self.view.sequence >= limit;
-            if !reached && (matches!(moved, Some(Moved::Away)) || self.is_replaced()?) {
+            if !reached && (met.is_some() || self.is_replaced()?) {
                 let (gets, scans) = (std::mem::take(&mut self.gets), std::mem::take(&mut self.scans));
                 *self = Self { gets, scans, ..Self::begin(Arc::clone(&self.fs), self.cache_bytes)? };
             } else if moved.is_none() {
                 return Ok(self.view.sequence);
             }
+        }
+        if let (Some(gap), true) = (gap, stays) {
+            return Err(gap.error());
         }
         Err(Error::new(
             ErrorKind::Busy,
@@ -283,8 +320,8 @@ impl<F: Fs> Reader<F> {
     fn follow(&mut self, limit: u64) -> Result<Option<Moved>> {
         let missing = limit.saturating_sub(self.view.sequence);
         if missing <= NEAR_OPERATIONS {
-            if !self.read_log(limit)? {
-                return Ok(Some(Moved::Away));
+            if let Some(gap) = self.read_log(limit)? {
+                return Ok(Some(Moved::Away(gap)));
             }
             if self.view.sequence >= limit {
                 return Ok(None);
@@ -292,16 +329,16 @@ impl<F: Fs> Reader<F> {
         }
         // The log before the manifest where its end is wanted; else what tables hold need not be read from it.
         let log_first = limit == u64::MAX;
-        if log_first && !self.read_log(limit)? {
-            return Ok(Some(Moved::Away));
+        if log_first && let Some(gap) = self.read_log(limit)? {
+            return Ok(Some(Moved::Away(gap)));
         }
         let mut state = self.state.clone();
         read_edits(&mut self.manifest, self.epoch, &mut state)?;
         if !Arc::ptr_eq(&state.version, &self.view.view.version) {
             return self.follow_edits(state);
         }
-        if !log_first && !self.read_log(limit)? {
-            return Ok(Some(Moved::Away));
+        if !log_first && let Some(gap) = self.read_log(limit)? {
+            return Ok(Some(Moved::Away(gap)));
         }
         Ok(None)
     }
@@ -369,8 +406,8 @@ impl<F: Fs> Reader<F> {
         });
     }
 
-    /// Reads on in the log up to `limit` or to its present end. False where it does not go on where it was left.
-    fn read_log(&mut self, limit: u64) -> Result<bool> {
+    /// Reads on in the log up to `limit` or to its present end. Returns where it does not go on.
+    fn read_log(&mut self, limit: u64) -> Result<Option<Gap>> {
         while self.view.sequence < limit {
             let mark = self.log.mark();
             match self.log.read()? {
@@ -382,11 +419,18 @@ impl<F: Fs> Reader<F> {
                         continue;
                     }
                     if header.sequence != self.view.sequence + 1 {
-                        return Ok(false);
+                        let (last, next) = (self.view.sequence, header.sequence);
+                        return Ok(Some(Gap {
+                            epoch: self.epoch,
+                            segment: self.segment,
+                            offset,
+                            last,
+                            next,
+                        }));
                     }
                     if header.last() > limit {
                         self.log.rewind(mark);
-                        return Ok(true);
+                        return Ok(None);
                     }
                     self.view.view.active.apply(header.sequence, &batch);
                     self.view.sequence = header.last();
@@ -397,21 +441,21 @@ impl<F: Fs> Reader<F> {
                         return Err(self.damaged(offset, &reason));
                     }
                     self.log.rewind(mark);
-                    return Ok(true);
+                    return Ok(None);
                 }
                 Item::End { .. } => match self.next_segment()? {
                     // Rotation came after the segment's last record: look once more before leaving it.
                     Some(next) if matches!(self.peek()?, Item::End { .. }) => {
                         if !self.enter(next)? {
-                            return Ok(true);
+                            return Ok(None);
                         }
                     }
                     Some(_) => {}
-                    None => return Ok(true),
+                    None => return Ok(None),
                 },
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// What stands at the place that reading has come to.

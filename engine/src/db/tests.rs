@@ -440,6 +440,33 @@ fn a_reader_sees_no_deferred_write_and_needs_a_store() {
     assert_eq!((reader.catch_up(), reader.get(b"a")), (Ok(1), Ok(Some(b"1".to_vec()))));
 }
 
+/// A power cut took the end of a log segment that was not synced, and left the next segment. A reader that looked before
+/// any primary had recovered the store said that the primary was too quick for it, and to try again, though there was no
+/// primary and trying again did not help.
+#[test]
+fn a_gap_that_nobody_has_recovered_is_damage_to_a_reader() {
+    let fs = MemFs::new();
+    let mut db = open(&fs);
+    let segments = || fs.names().into_iter().filter(|name| name.ends_with(".wal")).collect::<Vec<_>>();
+    let first = segments().pop().expect("a log");
+    let mut ends = Vec::new();
+    while segments().len() == 1 {
+        db.put(&key(ends.len() as u64), &[7; 100], Durability::Buffered).expect("writes");
+        ends.push(fs.bytes(&first).map_or(0, |bytes| bytes.len()));
+    }
+    db.put(b"in the next segment", b"", Durability::Buffered).expect("writes");
+    let next = segments().pop().expect("a log");
+    drop(db);
+    fs.damage(&first, |bytes| bytes.truncate(ends[3])).expect("is there");
+
+    let error = Reader::open(fs.clone(), &small()).expect_err("writes are lost");
+    assert!(matches!(error.kind(), ErrorKind::Corrupt(at) if at.file == next), "{error}");
+    assert!(error.to_string().contains("ends at 4: what is between is lost"), "{error}");
+    let db = open(&fs);
+    assert_eq!(db.last_sequence(), 4, "recovery keeps what is before the gap");
+    assert_eq!(Reader::open(fs, &small()).expect("is recovered").last_sequence(), 4);
+}
+
 /// A table that moved to another level came to a reader as a new one of the same number; when it was removed later, the
 /// reader closed it under a view that still had the old one.
 #[test]
