@@ -75,6 +75,16 @@ enum Moved {
     Away(Gap),
 }
 
+/// What a step of reading the log comes to.
+enum Reading {
+    /// There may be more.
+    On,
+    /// At what is wanted, or at the log's present end.
+    Ends,
+    /// The log does not go on.
+    Breaks(Gap),
+}
+
 /// Where the log does not go on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Gap {
@@ -332,15 +342,30 @@ impl<F: Fs> Reader<F> {
         if log_first && let Some(gap) = self.read_log(limit)? {
             return Ok(Some(Moved::Away(gap)));
         }
-        let mut state = self.state.clone();
-        read_edits(&mut self.manifest, self.epoch, &mut state)?;
-        if !Arc::ptr_eq(&state.version, &self.view.view.version) {
-            return self.follow_edits(state);
+        // Edits that a failure leaves without effect are read again by the next call.
+        let mark = self.manifest.mark();
+        let followed = self.follow_manifest();
+        if followed.is_err() {
+            self.manifest.rewind(mark);
         }
-        if !log_first && let Some(gap) = self.read_log(limit)? {
+        let moved = followed?;
+        if moved.is_none()
+            && !log_first
+            && let Some(gap) = self.read_log(limit)?
+        {
             return Ok(Some(Moved::Away(gap)));
         }
-        Ok(None)
+        Ok(moved)
+    }
+
+    /// Reads on in the manifest and shows what has changed.
+    fn follow_manifest(&mut self) -> Result<Option<Moved>> {
+        let mut state = self.state.clone();
+        read_edits(&mut self.manifest, self.epoch, &mut state)?;
+        if Arc::ptr_eq(&state.version, &self.view.view.version) {
+            return Ok(None);
+        }
+        self.follow_edits(state)
     }
 
     fn follow_edits(&mut self, state: State) -> Result<Option<Moved>> {
@@ -410,52 +435,63 @@ impl<F: Fs> Reader<F> {
     fn read_log(&mut self, limit: u64) -> Result<Option<Gap>> {
         while self.view.sequence < limit {
             let mark = self.log.mark();
-            match self.log.read()? {
-                Item::Record { offset } => {
-                    let Some((header, batch)) = wal::decode(self.log.payload()) else {
-                        return Err(self.damaged(offset, "a record holds no batch"));
-                    };
-                    if header.count == 0 || header.last() <= self.view.sequence {
-                        continue;
-                    }
-                    if header.sequence != self.view.sequence + 1 {
-                        let (last, next) = (self.view.sequence, header.sequence);
-                        return Ok(Some(Gap {
-                            epoch: self.epoch,
-                            segment: self.segment,
-                            offset,
-                            last,
-                            next,
-                        }));
-                    }
-                    if header.last() > limit {
-                        self.log.rewind(mark);
-                        return Ok(None);
-                    }
-                    self.view.view.active.apply(header.sequence, &batch);
-                    self.view.sequence = header.last();
-                }
-                Item::Damage { offset, reason, .. } => {
-                    // A record on its way to the file looks like this. One that others follow is damaged.
-                    if matches!(self.log.read()?, Item::Record { .. }) {
-                        return Err(self.damaged(offset, &reason));
-                    }
+            match self.read_record(limit) {
+                Ok(Reading::On) => {}
+                Ok(Reading::Ends) => return Ok(None),
+                Ok(Reading::Breaks(gap)) => return Ok(Some(gap)),
+                Err(error) => {
+                    // The next call begins at a record, not within the one that could not be read.
                     self.log.rewind(mark);
-                    return Ok(None);
+                    return Err(error);
                 }
-                Item::End { .. } => match self.next_segment()? {
-                    // Rotation came after the segment's last record: look once more before leaving it.
-                    Some(next) if matches!(self.peek()?, Item::End { .. }) => {
-                        if !self.enter(next)? {
-                            return Ok(None);
-                        }
-                    }
-                    Some(_) => {}
-                    None => return Ok(None),
-                },
             }
         }
         Ok(None)
+    }
+
+    /// Reads the log's next record, or goes on with the next segment.
+    fn read_record(&mut self, limit: u64) -> Result<Reading> {
+        let mark = self.log.mark();
+        match self.log.read()? {
+            Item::Record { offset } => {
+                let Some((header, batch)) = wal::decode(self.log.payload()) else {
+                    return Err(self.damaged(offset, "a record holds no batch"));
+                };
+                if header.count == 0 || header.last() <= self.view.sequence {
+                    return Ok(Reading::On);
+                }
+                if header.sequence != self.view.sequence + 1 {
+                    let (last, next) = (self.view.sequence, header.sequence);
+                    let Self { epoch, segment, .. } = *self;
+                    return Ok(Reading::Breaks(Gap { epoch, segment, offset, last, next }));
+                }
+                if header.last() > limit {
+                    self.log.rewind(mark);
+                    return Ok(Reading::Ends);
+                }
+                self.view.view.active.apply(header.sequence, &batch);
+                self.view.sequence = header.last();
+            }
+            Item::Damage { offset, reason, .. } => {
+                // A record on its way to the file looks like this. One that others follow is damaged.
+                if matches!(self.log.read()?, Item::Record { .. }) {
+                    return Err(self.damaged(offset, &reason));
+                }
+                self.log.rewind(mark);
+                return Ok(Reading::Ends);
+            }
+            Item::End { .. } => match self.next_segment()? {
+                // Rotation came after the segment's last record: look once more before leaving it.
+                Some(next) if matches!(self.peek()?, Item::End { .. }) => {
+                    if !self.enter(next)? {
+                        return Ok(Reading::Ends);
+                    }
+                }
+                Some(_) => {}
+                None => return Ok(Reading::Ends),
+            },
+        }
+        Ok(Reading::On)
     }
 
     /// What stands at the place that reading has come to.

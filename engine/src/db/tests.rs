@@ -440,6 +440,38 @@ fn a_reader_sees_no_deferred_write_and_needs_a_store() {
     assert_eq!((reader.catch_up(), reader.get(b"a")), (Ok(1), Ok(Some(b"1".to_vec()))));
 }
 
+/// A reader had read edits of the manifest when a table could not be opened, and forgot them: the next edit did not fit
+/// what it knew, and a sound manifest was called damaged. A log was then read on from within a record.
+#[test]
+fn a_reader_goes_on_after_a_failure_as_if_it_had_not_been() {
+    for nth in 1.. {
+        let fs = MemFs::new();
+        let faulty = FaultFs::new(fs.clone());
+        // Where the log is gone a reader begins anew, which mends everything.
+        let options = Options { wal_segments_kept: 1000, ..small() };
+        let mut db = Db::open(fs.clone(), ManualClock::default(), options).expect("opens");
+        let mut reader = Reader::open(faulty.clone(), &small()).expect("there is a store");
+        for i in 0..300 {
+            db.put(&key(i), &[7; 100], Durability::Buffered).expect("writes");
+        }
+        // It begins in one block of the log and ends in another.
+        db.put(b"long", &[7; 100_000], Durability::Buffered).expect("writes");
+        db.put(b"last", b"", Durability::Buffered).expect("writes");
+        faulty.arm(Fault::once(Effect::Io, nth));
+        let failed = reader.catch_up().is_err();
+        assert_eq!(failed, faulty.struck() > 0, "call {nth}");
+        faulty.disarm();
+
+        while db.compact(1 << 20).expect("compacts").more {}
+        assert_eq!(reader.catch_up(), Ok(db.last_sequence()), "after call {nth} has failed");
+        assert_eq!(reader.get(&key(299)), Ok(Some(vec![7; 100])));
+        if !failed {
+            assert!(nth > 5, "a reader has made few calls: {nth}");
+            break;
+        }
+    }
+}
+
 /// A power cut took the end of a log segment that was not synced, and left the next segment. A reader that looked before
 /// any primary had recovered the store said that the primary was too quick for it, and to try again, though there was no
 /// primary and trying again did not help.
