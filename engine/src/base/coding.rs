@@ -114,6 +114,17 @@ impl<'a> Decoder<'a> {
         None
     }
 
+    /// The next three varints where each of them has one byte; else `None`, and nothing is read.
+    #[inline]
+    pub fn short_varints(&mut self) -> Option<[u8; 3]> {
+        let (bytes, rest) = self.rest.split_first_chunk::<3>()?;
+        if (bytes[0] | bytes[1] | bytes[2]) >= 0x80 {
+            return None;
+        }
+        self.rest = rest;
+        Some(*bytes)
+    }
+
     /// The next varint, which must fit 32 bits.
     #[inline]
     pub fn varint32(&mut self) -> Option<u32> {
@@ -151,6 +162,18 @@ mod tests {
             for cut in 0..bytes.len() {
                 assert_eq!(Decoder::new(bytes.get(..cut).expect("in bounds")).varint(), None);
             }
+        }
+    }
+
+    #[test]
+    fn short_varints_are_read_together_or_not_at_all() {
+        let mut decoder = Decoder::new(&[1, 0x7f, 0, 9]);
+        assert_eq!(decoder.short_varints(), Some([1, 0x7f, 0]));
+        assert_eq!(decoder.rest(), [9]);
+        assert_eq!(decoder.short_varints(), None, "too few");
+        for bytes in [[0x80, 1, 1], [1, 0x80, 1], [1, 1, 0x80]] {
+            let mut decoder = Decoder::new(&bytes);
+            assert_eq!((decoder.short_varints(), decoder.rest()), (None, &bytes[..]));
         }
     }
 

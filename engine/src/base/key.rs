@@ -109,7 +109,39 @@ pub fn compare(a: &[u8], b: &[u8]) -> Ordering {
 /// The order of internal keys, given in parts.
 #[inline]
 pub fn compare_parts(a_user: &[u8], a_trailer: u64, b_user: &[u8], b_trailer: u64) -> Ordering {
-    a_user.cmp(b_user).then(b_trailer.cmp(&a_trailer))
+    compare_bytes(a_user, b_user).then(b_trailer.cmp(&a_trailer))
+}
+
+/// The order of byte strings, found eight bytes at a time: in WebAssembly the `memcmp` that slices are compared with
+/// goes byte by byte, and most keys share their first bytes.
+#[inline]
+pub fn compare_bytes(a: &[u8], b: &[u8]) -> Ordering {
+    let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    for (a_word, b_word) in a_words.iter().zip(b_words) {
+        if a_word != b_word {
+            return u64::from_be_bytes(*a_word).cmp(&u64::from_be_bytes(*b_word));
+        }
+    }
+    match a_words.len().cmp(&b_words.len()) {
+        Ordering::Equal => a_rest.cmp(b_rest),
+        // The longer one's next word against what the shorter one has left.
+        Ordering::Less => a_rest.cmp(&b[a_words.len() * 8..]),
+        Ordering::Greater => a[b_words.len() * 8..].cmp(b_rest),
+    }
+}
+
+/// How many first bytes two byte strings share.
+#[inline]
+pub fn shared_bytes(a: &[u8], b: &[u8]) -> usize {
+    let words = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0).take_while(|(a, b)| a == b).count();
+    let rest = a[words * 8..].iter().zip(&b[words * 8..]);
+    words * 8 + rest.take_while(|(a, b)| a == b).count()
+}
+
+/// Whether byte strings are the same, found as in [`compare_bytes`].
+#[inline]
+pub fn same_bytes(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && compare_bytes(a, b).is_eq()
 }
 
 /// A short internal key `k` with `last <= k < next`, for an index: the shortest user key that does, with the
@@ -117,7 +149,7 @@ pub fn compare_parts(a_user: &[u8], a_trailer: u64, b_user: &[u8], b_trailer: u6
 pub fn separator(last: &[u8], next: &[u8]) -> Vec<u8> {
     let (last_user, _) = split(last);
     let (next_user, _) = split(next);
-    let shared = last_user.iter().zip(next_user).take_while(|(a, b)| a == b).count();
+    let shared = shared_bytes(last_user, next_user);
     if let (Some(&low), Some(&high)) = (last_user.get(shared), next_user.get(shared))
         && low < high
         && low + 1 < high
@@ -143,6 +175,30 @@ mod tests {
         let mut keys = vec![put("b", 1), put("a", 1), put("ab", 9), put("a", 3), put("a", 2)];
         keys.sort_by(|a, b| compare(a, b));
         assert_eq!(keys, vec![put("a", 3), put("a", 2), put("a", 1), put("ab", 9), put("b", 1)]);
+    }
+
+    #[test]
+    fn words_compare_as_bytes_do() {
+        let mut strings = Vec::new();
+        for length in 0..20u8 {
+            let plain: Vec<u8> = (0..length).collect();
+            for at in 0..plain.len() {
+                for byte in [0, 0x7f, 0x80, 0xff] {
+                    let mut other = plain.clone();
+                    other[at] = byte;
+                    strings.push(other);
+                }
+            }
+            strings.push(plain);
+        }
+        for a in &strings {
+            for b in &strings {
+                assert_eq!(compare_bytes(a, b), a.cmp(b), "{a:?} {b:?}");
+                assert_eq!(same_bytes(a, b), a == b, "{a:?} {b:?}");
+                let shared = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+                assert_eq!(shared_bytes(a, b), shared, "{a:?} {b:?}");
+            }
+        }
     }
 
     #[test]

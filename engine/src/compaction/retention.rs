@@ -5,7 +5,7 @@
 //! tombstone of the lowest stripe goes as well where nothing deeper can have the key: the versions that it hides
 //! are in the same stripe, and go with it.
 
-use crate::base::key::{Kind, kind_of, sequence_of, split};
+use crate::base::key::{Kind, kind_of, same_bytes, sequence_of, split};
 use crate::version::TableMeta;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl Retention {
     /// Whether to keep the entry with this internal key, which comes after all that were asked about before.
     pub fn keeps(&mut self, key: &[u8]) -> bool {
         let (user, trailer) = split(key);
-        if self.stripe.is_none() || user != self.user_key {
+        if self.stripe.is_none() || !same_bytes(user, &self.user_key) {
             self.user_key.clear();
             self.user_key.extend_from_slice(user);
             self.stripe = None;

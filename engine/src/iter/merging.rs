@@ -11,6 +11,9 @@ pub struct Merging<I> {
     runs: Vec<I>,
     /// The valid runs as a heap: the one whose entry comes next stands first.
     heap: Vec<usize>,
+    /// Where in the heap the run stands that would come next without the first one, if that is known: as long as one
+    /// run leads, a step costs one comparison.
+    rival: Option<usize>,
     forward: bool,
 }
 
@@ -18,11 +21,12 @@ impl<I: InternalIterator> Merging<I> {
     /// Merges `runs`.
     pub fn new(runs: Vec<I>) -> Self {
         let heap = Vec::with_capacity(runs.len());
-        Self { runs, heap, forward: true }
+        Self { runs, heap, rival: None, forward: true }
     }
 
     fn rebuild(&mut self, forward: bool) {
         self.forward = forward;
+        self.rival = None;
         self.heap.clear();
         let valid = self.runs.iter().enumerate().filter(|(_, run)| run.valid()).map(|(index, _)| index);
         self.heap.extend(valid);
@@ -69,11 +73,31 @@ impl<I: InternalIterator> Merging<I> {
             self.heap.clear();
             return Err(error);
         }
-        if !self.runs[top].valid() {
+        if self.runs[top].valid() {
+            self.settle_top();
+        } else {
             self.heap.swap_remove(0);
+            self.rival = None;
+            self.sift_down(0);
         }
-        self.sift_down(0);
         Ok(())
+    }
+
+    /// Finds the place of the first run, which has moved on.
+    fn settle_top(&mut self) {
+        let rival = match self.rival {
+            Some(rival) => rival,
+            None if self.heap.len() < 2 => return,
+            None if self.heap.len() > 2 && self.before(2, 1) => 2,
+            None => 1,
+        };
+        if self.before(rival, 0) {
+            self.heap.swap(rival, 0);
+            self.rival = None;
+            self.sift_down(rival);
+        } else {
+            self.rival = Some(rival);
+        }
     }
 
     fn top(&self) -> &I {

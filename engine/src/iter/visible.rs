@@ -3,7 +3,9 @@
 
 use super::InternalIterator;
 use crate::base::error::Result;
-use crate::base::key::{Kind, SEQUENCE_MAX, internal_key, kind_of, seek_trailer, sequence_of, split};
+use crate::base::key::{
+    Kind, SEQUENCE_MAX, compare_bytes, internal_key, kind_of, same_bytes, seek_trailer, sequence_of, split,
+};
 use crate::base::range::KeyRange;
 
 /// A walk over the visible entries of a range, one way.
@@ -52,7 +54,7 @@ impl<I: InternalIterator> Visible<I> {
                 return Ok(None);
             }
             let (user, trailer) = split(self.run.key());
-            if self.range.end.as_deref().is_some_and(|end| user >= end) {
+            if self.range.end.as_deref().is_some_and(|end| compare_bytes(user, end).is_ge()) {
                 return Ok(None);
             }
             if sequence_of(trailer) > self.sequence {
@@ -71,7 +73,7 @@ impl<I: InternalIterator> Visible<I> {
 
     /// Past the older versions of the current key.
     fn skip_versions(&mut self) -> Result<()> {
-        while self.run.valid() && split(self.run.key()).0 == self.key {
+        while self.run.valid() && same_bytes(split(self.run.key()).0, &self.key) {
             self.run.next()?;
         }
         Ok(())
@@ -88,7 +90,7 @@ impl<I: InternalIterator> Visible<I> {
         // Backward the versions of a key come oldest first: the last one that is not too new holds.
         while self.run.valid() {
             let (user, _) = split(self.run.key());
-            if self.range.start.as_deref().is_some_and(|start| user < start) {
+            if self.range.start.as_deref().is_some_and(|start| compare_bytes(user, start).is_lt()) {
                 return Ok(None);
             }
             self.key.clear();
@@ -96,7 +98,7 @@ impl<I: InternalIterator> Visible<I> {
             let mut found = None;
             while self.run.valid() {
                 let (user, trailer) = split(self.run.key());
-                if user != self.key {
+                if !same_bytes(user, &self.key) {
                     break;
                 }
                 if sequence_of(trailer) <= self.sequence {

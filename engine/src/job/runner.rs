@@ -3,7 +3,7 @@
 use super::{Job, JobResult, Work};
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
-use crate::base::key::user_key;
+use crate::base::key::{same_bytes, user_key};
 use crate::compaction::Retention;
 use crate::env::Fs;
 use crate::iter::{InternalIterator, Merging};
@@ -151,7 +151,7 @@ impl<F: Fs> Runner<F> {
     fn keep(&mut self) -> Result<()> {
         let user = user_key(self.source.key());
         // All versions of a key stay in one table: tables of a level must not overlap.
-        if self.output.is_some() && user != self.last_user_key && self.should_cut() {
+        if self.output.is_some() && !same_bytes(user, &self.last_user_key) && self.should_cut() {
             self.finish_table()?;
         }
         let user = user_key(self.source.key());

@@ -8,7 +8,7 @@ mod tree;
 
 use crate::base::batch::{Batch, Operation};
 use crate::base::error::Result;
-use crate::base::key::{self, Kind, put_internal_key, seek_trailer, trailer};
+use crate::base::key::{self, Kind, put_internal_key, same_bytes, seek_trailer, trailer};
 use crate::iter::InternalIterator;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use tree::{Place, Tree};
@@ -48,7 +48,7 @@ impl Memtable {
     pub fn get(&self, user_key: &[u8], sequence: u64, read: &mut dyn FnMut(u64, &[u8])) -> Option<Kind> {
         let tree = self.read();
         let entry = tree.entry(tree.lower_bound(user_key, seek_trailer(sequence)))?;
-        if entry.key != user_key {
+        if !same_bytes(entry.key, user_key) {
             return None;
         }
         let kind = key::kind_of(entry.trailer)?;

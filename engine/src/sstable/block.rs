@@ -10,7 +10,7 @@
 use crate::base::coding::{Decoder, put_u32, put_varint};
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
-use crate::base::key::{TRAILER_BYTES, compare};
+use crate::base::key::{TRAILER_BYTES, compare, shared_bytes};
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl BlockBuilder {
             self.since_restart = 0;
             0
         } else {
-            self.last_key.iter().zip(key).take_while(|(a, b)| a == b).count()
+            shared_bytes(&self.last_key, key)
         };
         let unshared = key.get(shared..).unwrap_or_default();
         put_varint(&mut self.bytes, shared as u64);
@@ -148,9 +148,12 @@ impl Block {
     fn raw(&self, at: usize) -> Option<Raw<'_>> {
         let entries = self.bytes.get(..self.entries_end)?;
         let mut decoder = Decoder::new(entries.get(at..)?);
-        let shared = decoder.varint32()? as usize;
-        let unshared = decoder.varint32()? as usize;
-        let value = decoder.varint32()? as usize;
+        let (shared, unshared, value) = match decoder.short_varints() {
+            Some([shared, unshared, value]) => (shared.into(), unshared.into(), value.into()),
+            None => {
+                (decoder.varint32()? as usize, decoder.varint32()? as usize, decoder.varint32()? as usize)
+            }
+        };
         let unshared = decoder.take(unshared)?;
         let start = self.entries_end - decoder.rest().len();
         decoder.take(value)?;

@@ -6,7 +6,7 @@ use super::format::{Codec, Footer, Handle, Properties, RESTART_INTERVAL, TRAILER
 use crate::base::checksum::{block_checksum, chain, key_hash};
 use crate::base::coding::put_varint;
 use crate::base::error::Result;
-use crate::base::key::{Kind, kind_of, separator, sequence_of, split};
+use crate::base::key::{Kind, kind_of, same_bytes, separator, sequence_of, split};
 use crate::base::options::{Compression, Options};
 use crate::env::File;
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
@@ -100,7 +100,7 @@ impl<F: File> TableBuilder<F> {
         if self.properties.entries == 0 {
             self.properties.smallest = key.to_vec();
         }
-        if self.properties.entries == 0 || user != self.last_user_key {
+        if self.properties.entries == 0 || !same_bytes(user, &self.last_user_key) {
             self.hashes.push(key_hash(user));
             self.properties.keys += 1;
             self.last_user_key.clear();

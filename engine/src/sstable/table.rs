@@ -107,7 +107,7 @@ impl<F: File> Table<F> {
             block.seek(&target)?;
         }
         let (found, trailer) = key::split(block.key());
-        if !block.valid() || found != user_key {
+        if !block.valid() || !key::same_bytes(found, user_key) {
             return Ok(None);
         }
         let kind = key::kind_of(trailer).ok_or_else(|| self.index.damaged("an entry's kind is unknown"))?;
