@@ -75,11 +75,14 @@ impl Levelled {
     pub fn pick(&self, version: &Version, visible_to_all: u64, busy: &Busy) -> Option<Plan> {
         let shape = self.shape(version);
         let entry_bytes = entry_bytes(version);
-        let mut full: Vec<(f64, usize)> = (0..LEVELS - 1)
-            .map(|level| (self.score(version, level, &shape, entry_bytes, busy), level))
-            .filter(|&(score, _)| score >= 1.0)
-            .collect();
-        full.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        // The highest score first.
+        let mut full: Vec<(f64, usize)> = Vec::new();
+        for level in 0..LEVELS - 1 {
+            let score = self.score(version, level, &shape, entry_bytes, busy);
+            if score >= 1.0 {
+                full.insert(full.partition_point(|&(higher, _)| higher >= score), (score, level));
+            }
+        }
         let plan = |level| match level {
             0 => self.level0_plan(version, shape.base, busy),
             level => least_overlapping(version, level, entry_bytes, busy),

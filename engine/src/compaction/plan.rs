@@ -117,8 +117,11 @@ impl Plan {
     /// wants to be dropped.
     pub fn is_trivial_move(&self) -> bool {
         let for_order = !matches!(self.reason, Reason::Tombstones | Reason::Manual);
-        let mut tables: Vec<_> = self.inputs.iter().map(|(_, table)| table).collect();
-        tables.sort_unstable_by(|a, b| a.first_key().cmp(b.first_key()));
+        let mut tables: Vec<&Arc<TableMeta>> = Vec::with_capacity(self.inputs.len());
+        for (_, table) in &self.inputs {
+            let at = tables.partition_point(|other| other.first_key() < table.first_key());
+            tables.insert(at, table);
+        }
         let apart = |pair: &[&Arc<TableMeta>]| pair[0].last_key() < pair[1].first_key();
         let moves = self.inputs.iter().any(|(level, _)| *level != self.output_level);
         for_order && moves && self.output_level > 0 && tables.windows(2).all(apart)

@@ -31,11 +31,18 @@ pub fn pick(
         table.tombstones >= TOMBSTONES_MIN && (share || dense) && table.sequence_max <= visible_to_all
     };
     let mut candidates: Vec<_> = version.tables().filter(|(_, table)| full(table)).collect();
-    candidates.sort_by_key(|(level, table)| Reverse((table.tombstones * 100 / table.entries.max(1), *level)));
-    candidates
-        .into_iter()
-        .map(|(level, table)| plan(version, level, table, bottom))
-        .find(|plan| busy.allows(plan))
+    let worst_first = |(level, table): &(usize, &Arc<TableMeta>)| {
+        Reverse((table.tombstones * 100 / table.entries.max(1), *level))
+    };
+    // Nearly always the first may go, so that it does not pay to sort them.
+    while let Some(at) = (0..candidates.len()).min_by_key(|&at| worst_first(&candidates[at])) {
+        let (level, table) = candidates.remove(at);
+        let plan = plan(version, level, table, bottom);
+        if busy.allows(&plan) {
+            return Some(plan);
+        }
+    }
+    None
 }
 
 fn plan(version: &Version, level: usize, table: &Arc<TableMeta>, bottom: usize) -> Plan {

@@ -4,9 +4,8 @@ use super::VersionEdit;
 use crate::base::coding::{Decoder, put_bytes, put_varint};
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
-use crate::base::key::{compare, is_internal_key, user_key};
+use crate::base::key::{is_internal_key, user_key};
 use crate::sstable::Properties;
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// The number of levels.
@@ -189,31 +188,27 @@ impl Version {
         for (level, table) in &edit.added {
             // A table that only moves stays the same one: whoever counts its readers counts them all.
             let table = moved.iter().find(|known| *known == table).unwrap_or(table);
-            next.levels.get_mut(*level).ok_or_else(|| no_level(*level))?.push(Arc::clone(table));
-        }
-        for level in 0..LEVELS {
-            if edit.added.iter().any(|(added, _)| *added == level) {
-                next.sort_level(level)?;
-            }
+            next.insert(*level, Arc::clone(table))?;
         }
         Ok(next)
     }
 
-    fn sort_level(&mut self, level: usize) -> Result<()> {
-        let Some(tables) = self.levels.get_mut(level) else { return Err(no_level(level)) };
-        if level == 0 {
-            tables.sort_unstable_by_key(|table| Reverse((table.sequence_max, table.number)));
-            return Ok(());
+    /// Puts a table into its place in a level.
+    fn insert(&mut self, level: usize, table: Arc<TableMeta>) -> Result<()> {
+        let tables = self.levels.get_mut(level).ok_or_else(|| no_level(level))?;
+        let at = tables.partition_point(|other| match level {
+            0 => (other.sequence_max, other.number) > (table.sequence_max, table.number),
+            _ => other.first_key() <= table.first_key(),
+        });
+        let overlaps = |other: &&Arc<TableMeta>| other.overlaps(table.first_key(), table.last_key());
+        let neighbours = [at.checked_sub(1), Some(at)].into_iter().flatten().filter_map(|at| tables.get(at));
+        if level > 0
+            && let Some(other) = neighbours.clone().find(overlaps)
+        {
+            let (other, table) = (FileName::Table(other.number), FileName::Table(table.number));
+            return Err(Error::bug(format!("{table} overlaps {other} in level {level}")));
         }
-        tables.sort_unstable_by(|a, b| compare(&a.smallest, &b.smallest));
-        for pair in tables.windows(2) {
-            if let [left, right] = pair
-                && left.last_key() >= right.first_key()
-            {
-                let (left, right) = (FileName::Table(left.number), FileName::Table(right.number));
-                return Err(Error::bug(format!("{left} and {right} overlap in level {level}")));
-            }
-        }
+        tables.insert(at, table);
         Ok(())
     }
 }
