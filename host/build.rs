@@ -1,4 +1,5 @@
-//! Embeds the component: the file that `ESKER_COMPONENT` names, else `target/esker.wasm`, else none.
+//! Embeds the component: the file that `ESKER_COMPONENT` names, else the one that the package carries
+//! (`esker.wasm`), else the workspace's (`target/esker.wasm`), else none.
 //!
 //! Without it everything builds all the same, and `Runtime::new` says what to do.
 
@@ -19,10 +20,11 @@ fn main() {
     }
 }
 
-/// Where `cargo xtask build` leaves the component.
+/// Where `cargo xtask package` puts the component, or where `cargo xtask build` leaves it.
 fn default_component() -> PathBuf {
     let package = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
-    package.join("../target/esker.wasm")
+    let carried = package.join("esker.wasm");
+    if carried.is_file() { carried } else { package.join("../target/esker.wasm") }
 }
 
 fn absolute(path: &Path) -> PathBuf {

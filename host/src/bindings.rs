@@ -2,6 +2,6 @@
 #![allow(clippy::all, clippy::unwrap_used, reason = "generated, and other lints with each version")]
 
 wasmtime::component::bindgen!({
-    path: "../wit",
+    path: "wit",
     world: "esker:kv/esker",
 });

@@ -44,10 +44,44 @@
 //!
 //! The component is part of the build when `cargo xtask build` has made it (`target/esker.wasm`), or when the
 //! environment variable `ESKER_COMPONENT` names it at build time; [`component_embedded`] tells. Else give
-//! [`Runtime::from_file`] one.
+//! [`Runtime::from_file`] one. The packaged crate carries it.
 //!
 //! The host knows the store only by the interface `esker:kv` in `wit/esker.wit`: it holds no storage code, so any
 //! component with that interface can take the store's place.
+//!
+//! # In a larger program
+//!
+//! - One [`Runtime`] serves all stores of a process. A program that runs other components gives its own engine
+//!   ([`Runtime::in_engine`]), and one that must start at once ships the component as machine code
+//!   ([`Runtime::image`]).
+//! - Each instance (a store, each of its readers and workers) takes memory up to [`Options::memory_limit_bytes`],
+//!   and plans with [`Options::memory_bytes`].
+//! - Every call blocks. Async code keeps its executor's threads free:
+//!
+#![cfg_attr(component_embedded, doc = "```")]
+#![cfg_attr(not(component_embedded), doc = "```no_run")]
+//! use esker_host::{Durability, KvStore, Options, Runtime};
+//! use tokio::task::spawn_blocking;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = std::env::temp_dir().join(format!("esker-async-{}", std::process::id()));
+//! let store = KvStore::open(&Runtime::new()?, &dir, Options::default())?;
+//! let executor = tokio::runtime::Builder::new_current_thread().build()?;
+//! executor.block_on(async {
+//!     let shared = store.clone(); // cheap
+//!     spawn_blocking(move || shared.put(b"key", b"value", Durability::Synced)).await??;
+//!     let shared = store.clone();
+//!     let value = spawn_blocking(move || shared.get(b"key")).await??;
+//!     assert_eq!(value, Some(b"value".to_vec()));
+//!     Ok::<_, Box<dyn std::error::Error>>(())
+//! })?;
+//! store.close()?;
+//! # std::fs::remove_dir_all(&dir)?;
+//! # Ok(())
+//! # }
+#![doc = "```"]
+//!
+//! `docs/embedding.md` in the repository says more.
 
 mod append_map;
 mod batch;
@@ -91,9 +125,12 @@ pub use options::{
 };
 pub use published::Published;
 pub use reader::Reader;
-pub use runtime::{Runtime, component_embedded};
+pub use runtime::{Runtime, component_embedded, embedded_component};
 pub use sandbox::Sandbox;
 pub use scan::Scan;
 pub use snapshot::Snapshot;
 pub use worker::{RunningJob, Worker};
 pub use worker_command::WorkerCommand;
+
+/// The release of wasmtime whose engine [`Runtime::in_engine`] takes.
+pub use wasmtime;

@@ -32,10 +32,16 @@ pub fn component_embedded() -> bool {
     EMBEDDED.is_some()
 }
 
+/// The component that this build carries, if it does: for [`Runtime::in_engine`], or for a composition.
+pub fn embedded_component() -> Option<&'static [u8]> {
+    EMBEDDED
+}
+
 /// A store component, compiled and ready to be instantiated any number of times. Cloning is cheap.
 ///
 /// Compiling takes a second or so; the result is kept in the user's cache directory (`ESKER_CACHE_DIR`, else
-/// `$XDG_CACHE_HOME/esker`, else `~/.cache/esker`) for the next process.
+/// `$XDG_CACHE_HOME/esker`, else `~/.cache/esker`) for the next process. A program that wants neither the wait nor
+/// the directory ships an [`image`](Self::image).
 #[derive(Clone)]
 pub struct Runtime {
     component: Arc<EskerPre<SandboxState>>,
@@ -48,12 +54,7 @@ impl Runtime {
     ///
     /// `Component` when the build carries none.
     pub fn new() -> Result<Self> {
-        let bytes = EMBEDDED.ok_or_else(|| {
-            Error::Component(
-                "this binary was built without the component: run `cargo xtask build`, or give a component file".into(),
-            )
-        })?;
-        Self::from_bytes(bytes)
+        Self::from_bytes(embedded()?)
     }
 
     /// A runtime for the component in a file.
@@ -77,21 +78,129 @@ impl Runtime {
     ///
     /// `Component` when the bytes are no component, or one that is not a store.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::in_engine(&new_engine()?, bytes)
+    }
+
+    /// A runtime for the component in `bytes`, in an engine of the caller's: stores then share its configuration
+    /// (the pooling allocator, for one) and its code memory with whatever else the program runs in it.
+    ///
+    /// The engine must allow what the component needs (SIMD, which is on by default). Of what it can count, epochs
+    /// and fuel, a store gets without end: what interrupted a store in the middle of a write would cost all its
+    /// handles. An engine with `Config::concurrency_support(false)`, as the one of [`from_bytes`](Self::from_bytes),
+    /// makes calls cheaper.
+    ///
+    #[cfg_attr(component_embedded, doc = "```")]
+    #[cfg_attr(not(component_embedded), doc = "```no_run")]
+    /// use esker_host::wasmtime::{Config, Engine};
+    /// use esker_host::{Durability, KvStore, Options, Runtime, embedded_component};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = std::env::temp_dir().join(format!("esker-in-engine-{}", std::process::id()));
+    /// let mut config = Config::new();
+    /// config.epoch_interruption(true); // for the program's own guests
+    /// let engine = Engine::new(&config)?;
+    /// let component = embedded_component().expect("this build carries the component");
+    ///
+    /// let runtime = Runtime::in_engine(&engine, component)?;
+    /// let store = KvStore::open(&runtime, &dir, Options::default())?;
+    /// engine.increment_epoch(); // interrupts guests, but no store
+    /// store.put(b"key", b"value", Durability::Buffered)?;
+    /// assert_eq!(store.get(b"key")?, Some(b"value".to_vec()));
+    /// store.close()?;
+    /// # std::fs::remove_dir_all(&dir)?;
+    /// # Ok(())
+    /// # }
+    #[doc = "```"]
+    ///
+    /// # Errors
+    ///
+    /// `Component` when the bytes are no component, or one that is not a store, or need what the engine does not
+    /// allow.
+    pub fn in_engine(engine: &Engine, bytes: &[u8]) -> Result<Self> {
         check_kind(bytes)?;
-        let engine = new_engine()?;
-        let component = image_cache::load_or_compile(&engine, bytes)
+        let component = image_cache::load_or_compile(engine, bytes)
             .map_err(|error| failed("it is not a valid WebAssembly component", error))?;
-        check_exports(&engine, &component)?;
-        check_imports(&engine, &component)?;
-        let linker = linker(&engine).map_err(|error| failed("cannot provide WASI", error))?;
-        let component = linker.instantiate_pre(&component).and_then(EskerPre::new).map_err(|error| {
+        Self::link(engine, &component)
+    }
+
+    /// The component as machine code, for [`from_image`](Self::from_image): made once, where a program is built or
+    /// installed, so that no process has to compile or to look into a cache.
+    ///
+    /// An image fits the release of wasmtime, the configuration of the engine and the kind of processor that it was
+    /// made with.
+    ///
+    #[cfg_attr(component_embedded, doc = "```")]
+    #[cfg_attr(not(component_embedded), doc = "```no_run")]
+    /// use esker_host::{KvStore, Options, Runtime};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = std::env::temp_dir().join(format!("esker-image-{}", std::process::id()));
+    /// let image = Runtime::new()?.image()?; // about 2 MB; write it beside the program
+    ///
+    /// let engine = Runtime::new_engine()?;
+    /// // SAFETY: the image is what `image` returned, and nobody else could change it.
+    /// let runtime = unsafe { Runtime::from_image(&engine, &image) }?;
+    /// KvStore::open(&runtime, &dir, Options::default())?.close()?;
+    /// # std::fs::remove_dir_all(&dir)?;
+    /// # Ok(())
+    /// # }
+    #[doc = "```"]
+    ///
+    /// # Errors
+    ///
+    /// `Component` when wasmtime cannot make one.
+    pub fn image(&self) -> Result<Vec<u8>> {
+        self.component
+            .instance_pre()
+            .component()
+            .serialize()
+            .map_err(|error| failed("cannot make an image", error))
+    }
+
+    /// A runtime for an image that [`image`](Self::image) has made, in an engine of the caller's or in
+    /// [`new_engine`](Self::new_engine)'s.
+    ///
+    /// # Safety
+    ///
+    /// An image is machine code that runs with all rights of this process, and almost nothing of it is checked. It
+    /// MUST be, byte for byte, what [`image`](Self::image) returned: keep it where nobody can write who may not also
+    /// replace the program.
+    ///
+    /// # Errors
+    ///
+    /// `Component` when the image is of another release of wasmtime, of an engine with another configuration, or of
+    /// another kind of processor: compile the component then, by [`in_engine`](Self::in_engine).
+    #[expect(unsafe_code, reason = "an image is machine code: only the caller knows where it comes from")]
+    pub unsafe fn from_image(engine: &Engine, image: &[u8]) -> Result<Self> {
+        // SAFETY: the caller promises that the bytes came unchanged from `Component::serialize`.
+        let component = unsafe { Component::deserialize(engine, image) }
+            .map_err(|error| failed("its image does not fit this program", error))?;
+        Self::link(engine, &component)
+    }
+
+    /// An engine as [`new`](Self::new) makes one for itself.
+    ///
+    /// # Errors
+    ///
+    /// `Component` when wasmtime cannot run on this machine.
+    pub fn new_engine() -> Result<Engine> {
+        new_engine()
+    }
+
+    /// The engine that the component is compiled for. Other components can be run in it, too.
+    pub fn engine(&self) -> &Engine {
+        self.component.engine()
+    }
+
+    /// Checks that `component` is a store, and gives it what it imports.
+    fn link(engine: &Engine, component: &Component) -> Result<Self> {
+        check_exports(engine, component)?;
+        check_imports(engine, component)?;
+        let linker = linker(engine).map_err(|error| failed("cannot provide WASI", error))?;
+        let component = linker.instantiate_pre(component).and_then(EskerPre::new).map_err(|error| {
             failed("it does not offer esker:kv@0.1.0 as wit/esker.wit describes it", error)
         })?;
         Ok(Self { component: Arc::new(component) })
-    }
-
-    pub(crate) fn engine(&self) -> &Engine {
-        self.component.engine()
     }
 
     pub(crate) fn component(&self) -> &EskerPre<SandboxState> {
@@ -103,6 +212,14 @@ impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runtime").finish_non_exhaustive()
     }
+}
+
+fn embedded() -> Result<&'static [u8]> {
+    EMBEDDED.ok_or_else(|| {
+        let message =
+            "this binary was built without the component: run `cargo xtask build`, or give a component file";
+        Error::Component(message.into())
+    })
 }
 
 fn config() -> Config {

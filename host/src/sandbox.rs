@@ -124,6 +124,7 @@ impl Sandbox {
         })?;
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
+        never_interrupt(&mut store);
         Ok(store)
     }
 
@@ -143,6 +144,15 @@ impl Sandbox {
             pace: self.pace.clone(),
             appends: RefCell::default(),
         })
+    }
+}
+
+/// An engine of the embedder's may count epochs or fuel, of which a new store of wasmtime's has none.
+fn never_interrupt(store: &mut Store<SandboxState>) {
+    // Half of what there is: the engine's epoch of the moment is added to it.
+    store.set_epoch_deadline(u64::MAX / 2);
+    if store.get_fuel().is_ok() {
+        store.set_fuel(u64::MAX).expect("an engine that tells the fuel takes it");
     }
 }
 

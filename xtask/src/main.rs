@@ -10,6 +10,7 @@ mod component;
 mod demo;
 mod mutants;
 mod names;
+mod package;
 mod private_paths;
 mod process;
 mod sim;
@@ -47,6 +48,8 @@ enum Command {
     Tidy,
     /// Build, then show the store at work
     Demo,
+    /// Make the packages of the crate and of the interface, and try the crate
+    Package(package::Args),
     /// Build the npm package and the demo's page for browsers
     Web(web::Args),
     /// Measure Esker beside SQLite and IndexedDB in a headless browser
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
             Command::Mutants(args) => mutants::run(&workspace, &args)?,
             Command::Tidy => tidy::run(&workspace)?,
             Command::Demo => demo::run(&workspace)?,
+            Command::Package(args) => package::run(&workspace, &args)?,
             Command::Web(args) => web::run(&workspace, &args)?,
             Command::WebBench(args) => web::bench::run(&workspace, &args)?,
             Command::SimulateCompaction(args) => simulate_compaction::run(&workspace, &args)?,

@@ -269,7 +269,8 @@ fn synchronise(from: &Path, to: &Path) -> Result<()> {
             continue;
         }
         let target = to.join(&name);
-        if entry.file_type()?.is_dir() {
+        // Also where it is a link: `host/wit` leads to the interface.
+        if entry.path().is_dir() {
             synchronise(&entry.path(), &target)?;
         } else {
             let bytes = fs::read(entry.path())?;

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::build::HOST_CRATES;
 use crate::toolchain::{self, TARGET, Toolchain};
 use crate::workspace::Workspace;
-use crate::{build, component, process, simulate_compaction, tidy, web};
+use crate::{build, component, package, process, simulate_compaction, tidy, web};
 
 /// Runs everything; the count is the last thing printed, also when something failed.
 pub fn run(workspace: &Workspace) -> ExitCode {
@@ -35,6 +35,13 @@ pub fn run(workspace: &Workspace) -> ExitCode {
             cargo.args(["test", "--no-fail-fast"]).args(HOST_CRATES).env("ESKER_BIN", workspace.binary());
             cargo.env("ESKER_CONFORMANCE", workspace.conformance());
             counted(&mut cargo, counts)
+        });
+    }
+    if built.is_some() {
+        report.step("package the interface and the crate, and try the crate", |counts| {
+            package::interface(workspace)?;
+            package::host(workspace)?;
+            counted(&mut package::trial(workspace)?, counts)
         });
     }
     report.step("test the browser's crate in Chromium", |counts| {

@@ -1,0 +1,216 @@
+//! `cargo xtask package`: what is published, in target/package.
+//!
+//! ```text
+//! esker-host-VERSION.crate   the library and the `esker` program, with the component inside    for crates.io
+//! esker-kv-VERSION.wasm      the interface esker:kv, with its documentation                    for WIT registries
+//! ```
+//!
+//! The crate is then tried: its files take the place of `host` in a copy of what the host's tests need, and its
+//! examples run there, each in the component that the package carries. The copy is a workspace with the same choice
+//! of crates as everywhere (`HOST_CRATES`), so that nothing but the package itself is compiled for it.
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use wasm_encoder::{ComponentSection, CustomSection};
+use wit_parser::Resolve;
+
+use crate::build::HOST_CRATES;
+use crate::web::package::copy_directory;
+use crate::workspace::Workspace;
+use crate::{build, process};
+
+/// The version of everything that is published: the workspace's crates share it, and so does the interface.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What `package` can be told.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Publish both afterwards, with the credentials that `cargo login` and `wkg` have
+    #[arg(long)]
+    publish: bool,
+}
+
+/// Builds the component, makes both packages, tries the crate, and publishes them if asked.
+pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
+    if args.publish {
+        ensure!(process::on_path("wkg"), "wkg publishes the interface: install it by `cargo install wkg`");
+    }
+    build::run(workspace, &build::Args { component_only: true })?;
+    process::step("package the interface", || interface(workspace))?;
+    process::step("package the crate", || host(workspace))?;
+    process::step("try the packaged crate", || process::run(&mut trial(workspace)?))?;
+    if args.publish {
+        process::step("publish", || publish(workspace))?;
+    }
+    Ok(())
+}
+
+/// Makes the interface's package.
+pub fn interface(workspace: &Workspace) -> Result<()> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(workspace.root.join("wit"))?;
+    let name = &resolve.packages[package].name;
+    ensure!(
+        name.version.as_ref().is_some_and(|version| version.to_string() == VERSION),
+        "wit/esker.wit describes {name}, but the crates have the version {VERSION}"
+    );
+    let mut bytes = wit_component::encode(&resolve, package)?;
+    annotate(&mut bytes);
+    let path = interface_path(workspace);
+    fs::create_dir_all(directory(workspace))?;
+    fs::write(&path, bytes)?;
+    eprintln!("    {} is ready", workspace.shown(&path));
+    Ok(())
+}
+
+/// Adds what registries show of a package, in the sections that their tools read.
+fn annotate(package: &mut Vec<u8>) {
+    let sections = [
+        ("description", "An ordered, durable key/value store in one directory: the interface of Esker."),
+        ("authors", env!("CARGO_PKG_AUTHORS")),
+        ("licenses", env!("CARGO_PKG_LICENSE")),
+        ("source", env!("CARGO_PKG_REPOSITORY")),
+        ("version", VERSION),
+    ];
+    for (name, text) in sections {
+        let section = CustomSection { name: name.into(), data: Cow::Borrowed(text.as_bytes()) };
+        section.append_to_component(package);
+    }
+}
+
+/// Makes the crate's package.
+pub fn host(workspace: &Workspace) -> Result<()> {
+    let carried = Carried::put(workspace)?;
+    let mut cargo = cargo(workspace);
+    // What is in the package is tried by `trial`; cargo's own trial would compile wasmtime once more.
+    cargo.args(["package", "--package=esker-host", "--locked", "--no-verify", "--allow-dirty"]);
+    process::run(&mut cargo)?;
+    drop(carried);
+    let path = crate_path(workspace);
+    let bytes = fs::metadata(&path).with_context(|| format!("cargo left no {}", path.display()))?.len();
+    eprintln!("    {} is {} KiB", workspace.shown(&path), bytes.div_ceil(1024));
+    Ok(())
+}
+
+/// The tests that show that the packaged crate builds by itself and runs the component that it carries.
+pub fn trial(workspace: &Workspace) -> Result<Command> {
+    let tree = directory(workspace).join("trial");
+    if tree.exists() {
+        fs::remove_dir_all(&tree)?;
+    }
+    for part in ["engine", "tests", "docs", "wit"] {
+        copy_directory(&workspace.root.join(part), &tree.join(part))?;
+    }
+    for file in ["README.md", "Cargo.lock"] {
+        fs::copy(workspace.root.join(file), tree.join(file))?;
+    }
+    fs::write(tree.join("Cargo.toml"), manifest_of_trial(workspace)?)?;
+    process::run(Command::new("tar").arg("-xzf").arg(crate_path(workspace)).arg("-C").arg(&tree))?;
+    fs::rename(tree.join(format!("esker-host-{VERSION}")), tree.join("host"))?;
+    ensure!(tree.join("host/esker.wasm").is_file(), "the package does not carry the component");
+
+    let mut tests = cargo(workspace);
+    tests.current_dir(&tree).args(["test", "--doc"]);
+    // The copy has fewer members than the lock file, which cargo may take out.
+    tests.args(HOST_CRATES.iter().filter(|flag| **flag != "--locked" && !flag.starts_with("--exclude")));
+    Ok(tests)
+}
+
+/// The workspace's manifest, with the members that the trial has.
+fn manifest_of_trial(workspace: &Workspace) -> Result<String> {
+    let text = fs::read_to_string(workspace.root.join("Cargo.toml"))?;
+    let mut manifest: toml::Table = text.parse()?;
+    let part = manifest.get_mut("workspace").and_then(toml::Value::as_table_mut);
+    let part = part.context("the workspace's Cargo.toml has no [workspace]")?;
+    part.remove("default-members");
+    part.insert("members".into(), toml::Value::from(vec!["engine", "host", "tests"]));
+    Ok(manifest.to_string())
+}
+
+/// Gives both packages to their registries.
+fn publish(workspace: &Workspace) -> Result<()> {
+    let carried = Carried::put(workspace)?;
+    process::run(cargo(workspace).args(["publish", "--package=esker-host", "--locked", "--no-verify"]))?;
+    drop(carried);
+    process::run(Command::new("wkg").arg("publish").arg(interface_path(workspace)))
+}
+
+/// Cargo, without the variable that makes a build take the workspace's component instead of the package's.
+fn cargo(workspace: &Workspace) -> Command {
+    let mut cargo = process::cargo(workspace);
+    cargo.env_remove("ESKER_COMPONENT");
+    cargo
+}
+
+/// The component in `host/esker.wasm`, where cargo takes it into the package. It goes when this does: builds in the
+/// workspace embed target/esker.wasm.
+struct Carried(PathBuf);
+
+impl Carried {
+    fn put(workspace: &Workspace) -> Result<Self> {
+        let carried = Self(workspace.root.join("host/esker.wasm"));
+        fs::copy(workspace.component(), &carried.0)
+            .context("the crate carries the component: build it first")?;
+        Ok(carried)
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        // One that stays is ignored by git, and replaced when the next package is made.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn directory(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("package")
+}
+
+fn interface_path(workspace: &Workspace) -> PathBuf {
+    directory(workspace).join(format!("esker-kv-{VERSION}.wasm"))
+}
+
+fn crate_path(workspace: &Workspace) -> PathBuf {
+    directory(workspace).join(format!("esker-host-{VERSION}.crate"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wit_component::DecodedWasm;
+
+    #[test]
+    fn the_interface_survives_its_package() {
+        let workspace = Workspace::locate().unwrap();
+        let target = std::env::temp_dir().join(format!("xtask-package-{}", std::process::id()));
+        let elsewhere = Workspace { root: workspace.root, target: target.clone() };
+        interface(&elsewhere).unwrap();
+        let bytes = fs::read(interface_path(&elsewhere)).unwrap();
+        fs::remove_dir_all(&target).unwrap();
+
+        let DecodedWasm::WitPackage(resolve, package) = wit_component::decode(&bytes).unwrap() else {
+            panic!("it is no WIT package");
+        };
+        let package = &resolve.packages[package];
+        assert_eq!(package.name.to_string(), format!("esker:kv@{VERSION}"));
+        for interface in ["types", "kv-store", "maintenance"] {
+            assert!(package.interfaces.contains_key(interface), "{interface} is missing");
+        }
+        assert!(package.docs.contents.is_some(), "the documentation is missing");
+        let licence = env!("CARGO_PKG_LICENSE").as_bytes();
+        assert!(bytes.windows(licence.len()).any(|window| window == licence));
+    }
+
+    #[test]
+    fn the_trial_has_the_profiles_of_the_workspace() {
+        let workspace = Workspace::locate().unwrap();
+        let manifest: toml::Table = manifest_of_trial(&workspace).unwrap().parse().unwrap();
+        assert_eq!(manifest["workspace"]["members"].as_array().unwrap().len(), 3);
+        assert!(manifest["profile"]["release"].is_table());
+        assert!(manifest["workspace"].get("default-members").is_none());
+    }
+}
