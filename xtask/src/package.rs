@@ -133,8 +133,14 @@ fn manifest_of_trial(workspace: &Workspace) -> Result<String> {
 
 /// Gives both packages to their registries.
 fn publish(workspace: &Workspace) -> Result<()> {
+    let mut git = Command::new("git");
+    let changes = process::output(git.current_dir(&workspace.root).args(["status", "--porcelain"]))?;
+    ensure!(changes.is_empty(), "only a tree without changes is published; git sees\n{changes}");
     let carried = Carried::put(workspace)?;
-    process::run(cargo(workspace).args(["publish", "--package=esker-host", "--locked", "--no-verify"]))?;
+    let mut cargo = cargo(workspace);
+    // To cargo the component is a change that git does not know.
+    cargo.args(["publish", "--package=esker-host", "--locked", "--no-verify", "--allow-dirty"]);
+    process::run(&mut cargo)?;
     drop(carried);
     process::run(Command::new("wkg").arg("publish").arg(interface_path(workspace)))
 }
