@@ -9,6 +9,10 @@
 //! ```
 //!
 //! The design is LevelDB's (`DBImpl::Write`). It is what makes synced writes of many threads share one sync.
+//!
+//! Threads that write without pause come back together, just after they were served. The first of them would sync for
+//! itself alone, and the others after it once more; so a synced write that comes to the front waits a little for those
+//! who were here a moment ago (PostgreSQL's `commit_delay` with `commit_siblings`).
 
 use crate::error::{Error, Result};
 use crate::options::Durability;
@@ -17,6 +21,7 @@ use std::hint;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 /// A group grows to this many bytes.
 const GROUP_BYTES_MAX: usize = 1 << 20;
@@ -26,6 +31,9 @@ const GROUP_BYTES_SMALL: usize = 64 << 10;
 
 /// So often a writer looks again before it falls asleep: some microseconds.
 const SPINS: u32 = 200;
+
+/// A synced write waits for its companions at most so long: about as long as a sync takes.
+const COMPANIONS_WAIT: Duration = Duration::from_micros(150);
 
 /// A batch as a writer brings it to the queue.
 pub struct Request {
@@ -43,6 +51,8 @@ pub struct CommitQueue {
     waiting: Mutex<VecDeque<Arc<Writer>>>,
     /// The length of `waiting`, to be read without its lock.
     length: AtomicUsize,
+    /// How many there were when the last group left: those of the group, and those who still waited.
+    companions: AtomicUsize,
 }
 
 struct Writer {
@@ -67,6 +77,11 @@ impl CommitQueue {
         self.length.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether a synced write is likely to meet others here soon: then it does well not to pass the queue by.
+    pub fn has_companions(&self) -> bool {
+        self.companions.load(Ordering::Relaxed) > 1
+    }
+
     /// Waits until `request` is committed, and returns the sequence number of its last operation.
     ///
     /// `enter` waits for the instance; `write` commits a packed batch in it. Both are called only if this writer
@@ -84,6 +99,9 @@ impl CommitQueue {
             return outcome.clone();
         }
         let mut departure = Departure { queue: self, group: Vec::new() };
+        if writer.request.durability == Durability::Synced {
+            self.wait_for_companions();
+        }
         let mut instance = enter();
         departure.group = self.gather();
         let committed = commit_group(&departure.group, &mut instance, write);
@@ -114,6 +132,15 @@ impl CommitQueue {
         }
         while !writer.called.load(Ordering::Acquire) {
             thread::park();
+        }
+    }
+
+    /// Waits until most of those are here again who were here a moment ago.
+    fn wait_for_companions(&self) {
+        let most = (self.companions.load(Ordering::Relaxed) * 3).div_ceil(4);
+        let began = Instant::now();
+        while self.length.load(Ordering::Relaxed) < most && began.elapsed() < COMPANIONS_WAIT {
+            thread::yield_now();
         }
     }
 
@@ -180,6 +207,7 @@ impl Drop for Departure<'_> {
         let count = self.group.len().max(1);
         let (served, next) = {
             let mut waiting = self.queue.lock();
+            self.queue.companions.store(waiting.len(), Ordering::Relaxed);
             let count = count.min(waiting.len());
             let served: Vec<_> = waiting.drain(..count).collect();
             self.queue.length.store(waiting.len(), Ordering::Relaxed);
@@ -308,6 +336,16 @@ mod tests {
         let full = Error::NoSpace("full".into());
         let (_, outcomes) = behind_one_in_front(behind, |_, _, _| Err(Error::NoSpace("full".into())));
         assert_eq!(outcomes, [Err(full.clone()), Err(full)]);
+    }
+
+    #[test]
+    fn a_synced_write_whose_companions_have_gone_does_not_wait_for_ever() {
+        let (queue, log) = (CommitQueue::default(), Mutex::new(Log::default()));
+        queue.companions.store(64, Ordering::Relaxed);
+        assert!(queue.has_companions());
+        let enter = || log.lock().expect("not poisoned");
+        assert_eq!(queue.commit(request(1, Durability::Synced), enter, append), Ok(1));
+        assert!(!queue.has_companions(), "it was alone");
     }
 
     #[test]

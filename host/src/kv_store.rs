@@ -119,7 +119,7 @@ impl KvStore {
     pub fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> Result<u64> {
         let _timed = self.latencies().put.time();
         self.shared().pace.before_write(key.len() + value.len());
-        if let Some(mut turn) = self.shared().free_turn() {
+        if let Some(mut turn) = self.shared().free_turn(durability) {
             match turn.write(self.readers(), durability, |instance| instance.put(key, value, durability)) {
                 Err(Error::Busy(_)) if self.has_workers() => {}
                 written => return written,
@@ -134,7 +134,7 @@ impl KvStore {
     pub fn delete(&self, key: &[u8], durability: Durability) -> Result<u64> {
         let _timed = self.latencies().put.time();
         self.shared().pace.before_write(key.len());
-        if let Some(mut turn) = self.shared().free_turn() {
+        if let Some(mut turn) = self.shared().free_turn(durability) {
             match turn.write(self.readers(), durability, |instance| instance.delete(key, durability)) {
                 Err(Error::Busy(_)) if self.has_workers() => {}
                 written => return written,
@@ -150,7 +150,7 @@ impl KvStore {
     pub fn write(&self, batch: &Batch, durability: Durability) -> Result<u64> {
         let _timed = self.latencies().put.time();
         self.shared().pace.before_write(batch.as_packed().len());
-        if let Some(mut turn) = self.shared().free_turn() {
+        if let Some(mut turn) = self.shared().free_turn(durability) {
             match turn.write(self.readers(), durability, |instance| instance.write(batch, durability)) {
                 Err(Error::Busy(_)) if self.has_workers() => {}
                 written => return written,
@@ -449,9 +449,10 @@ impl Shared {
         self.wanted.load(Ordering::Relaxed) > 0
     }
 
-    /// The instance for a writer, if it is free and no other writer waits.
-    fn free_turn(&self) -> Option<MutexGuard<'_, Turn>> {
-        if self.writers.is_empty() { self.try_turn() } else { None }
+    /// The instance for a writer, if it is free and no other writer waits, nor shall be waited for.
+    fn free_turn(&self, durability: Durability) -> Option<MutexGuard<'_, Turn>> {
+        let joins = durability == Durability::Synced && self.writers.has_companions();
+        if self.writers.is_empty() && !joins { self.try_turn() } else { None }
     }
 
     fn try_turn(&self) -> Option<MutexGuard<'_, Turn>> {
