@@ -17,6 +17,7 @@ const MEMORY = 16 << 20;
 export const SUBJECTS = [
   { name: "Esker synced", about: "on storage when the call returns", where: "worker", make: () => new Direct("synced") },
   { name: "Esker buffered", about: "survives a crash of the tab; a power cut takes the last writes", where: "worker", weak: true, make: () => new Direct("buffered") },
+  { name: "Esker deferred", about: "in memory; a crash of the tab takes the last 64 KiB or 100 ms", where: "worker", weak: true, make: () => new Direct("deferred") },
   { name: "SQLite FULL", about: "on storage at each commit (journal DELETE)", where: "worker", make: () => new Sqlite("delete", "full") },
   { name: "SQLite WAL NORMAL", about: "survives a crash of the tab; a power cut takes the last writes", where: "worker", weak: true, make: () => new Sqlite("wal", "normal") },
   { name: "IndexedDB strict", about: "on storage at each commit", where: "worker", make: () => new Idb("strict") },

@@ -3,8 +3,14 @@
 import { Packer } from "./bytes.js";
 import { EskerError } from "./errors.js";
 
+const CAPACITY_MIN = 256;
+const CAPACITY_MAX = 1 << 16;
+
+/** What a new batch has room for: as much as the last one held, since batches tend to be alike. */
+let capacity = CAPACITY_MIN;
+
 export class Batch {
-  #packer = new Packer();
+  #packer = new Packer(capacity);
   #length = 0;
 
   put(key, value) {
@@ -38,7 +44,9 @@ export class Batch {
 
   /** The packed form of a batch, or of operations one after the other. */
   static pack(operations) {
-    return batchOf(operations).#packer.view();
+    const packed = batchOf(operations).#packer.view();
+    capacity = Math.min(Math.max(packed.length, CAPACITY_MIN), CAPACITY_MAX);
+    return packed;
   }
 }
 
