@@ -5,6 +5,7 @@
 //! depends on Esker's own crates, so that a broken engine can still be built, linted and tested.
 
 mod apt;
+mod bench;
 mod build;
 mod component;
 mod demo;
@@ -54,6 +55,8 @@ enum Command {
     Web(web::Args),
     /// Measure Esker beside SQLite and IndexedDB in a headless browser
     WebBench(web::bench::Args),
+    /// Measure Esker, through the component and natively, beside other storage engines
+    Bench(bench::Args),
     /// Play workloads against the compaction pickers without any file, and draw what they cost
     SimulateCompaction(simulate_compaction::Args),
 }
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
             Command::Package(args) => package::run(&workspace, &args)?,
             Command::Web(args) => web::run(&workspace, &args)?,
             Command::WebBench(args) => web::bench::run(&workspace, &args)?,
+            Command::Bench(args) => bench::run(&workspace, &args)?,
             Command::SimulateCompaction(args) => simulate_compaction::run(&workspace, &args)?,
         }
         Ok(ExitCode::SUCCESS)

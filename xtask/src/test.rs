@@ -13,13 +13,14 @@ use anyhow::{Context, Result, bail};
 use crate::build::HOST_CRATES;
 use crate::toolchain::{self, TARGET, Toolchain};
 use crate::workspace::Workspace;
-use crate::{build, component, package, process, simulate_compaction, tidy, web};
+use crate::{bench, build, component, package, process, simulate_compaction, tidy, web};
 
 /// Runs everything; the count is the last thing printed, also when something failed.
 pub fn run(workspace: &Workspace) -> ExitCode {
     let mut report = Report::default();
     report.step("check the formatting", |_| {
-        process::run(process::cargo(workspace).args(["fmt", "--all", "--check"]))
+        process::run(process::cargo(workspace).args(["fmt", "--all", "--check"]))?;
+        process::run(bench::cargo(workspace).args(["fmt", "--check"]))
     });
     report.step("tidy", |_| tidy::run(workspace));
     let toolchain = report.step("find a compiler for wasm", |_| toolchain::find(workspace));
@@ -73,6 +74,10 @@ pub fn run(workspace: &Workspace) -> ExitCode {
     ] {
         report.step(step, |_| lint_for_wasm(workspace, toolchain.as_ref(), package, targets));
     }
+    report.step("lint the bench, without the engines that Esker is compared with", |_| {
+        let arguments = ["clippy", "--release", "--quiet", "--locked", "--all-targets", "--", "-Dwarnings"];
+        process::run(bench::cargo(workspace).args(arguments))
+    });
     report.step("build the documentation", |_| {
         let mut cargo = process::cargo(workspace);
         cargo.args(["doc", "--quiet", "--no-deps"]).args(HOST_CRATES);

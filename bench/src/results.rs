@@ -1,0 +1,228 @@
+//! What was measured, as it is kept in results.json: one measurement for each round, and the medians over rounds.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::stores::Config;
+
+/// What a run works on: one table of the results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// How many different keys there are.
+    pub rows: u64,
+    /// What each store is told; whether writes are synced is the workload's.
+    pub config: Config,
+}
+
+impl Scenario {
+    /// Says in a line what it is.
+    pub fn describe(&self) -> String {
+        let Config { write_buffer_bytes, cache_bytes, lz4, threads, .. } = self.config;
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        format!(
+            "{}: {} rows ({:.0} MB), write buffer {:.0} MiB, cache {:.0} MiB, {}, {}",
+            self.name,
+            grouped(self.rows),
+            self.rows as f64 * ROW_BYTES as f64 / 1e6,
+            mib(write_buffer_bytes),
+            mib(cache_bytes),
+            if lz4 { "LZ4" } else { "no compression" },
+            if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") },
+        )
+    }
+}
+
+/// Bytes of a key and its value.
+pub const ROW_BYTES: u64 = (crate::sample::KEY_BYTES + crate::workload::VALUE_BYTES) as u64;
+
+/// `number` with its digits in groups of three.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// One workload on one store in one round.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measurement {
+    pub scenario: Scenario,
+    pub store: String,
+    pub workload: String,
+    pub round: u32,
+    pub operations: u64,
+    pub found: u64,
+    pub seconds: f64,
+    pub ops_per_sec: f64,
+    pub p50_us: f64,
+    pub p99_us: f64,
+    pub p999_us: f64,
+    /// The longest stall: the operation that took longest.
+    pub max_us: f64,
+    /// What the other thread of readwhilewriting wrote.
+    pub background_ops_per_sec: Option<f64>,
+    /// How long background work went on after the last operation; 0 where nothing was written.
+    pub settle_seconds: f64,
+    /// Of all threads, until the store was at rest.
+    pub cpu_seconds: f64,
+    /// What the disk had to take, until the store was at rest.
+    pub written_bytes: u64,
+    /// The store's files when it was at rest.
+    pub directory_bytes: u64,
+    /// The most memory in use while the store was open, beyond what was in use before.
+    pub peak_memory_bytes: u64,
+}
+
+/// A workload on a store that gave no figures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What was run.
+    pub scenario: Scenario,
+    /// On which store.
+    pub store: String,
+    /// Why it failed.
+    pub message: String,
+}
+
+/// Where and when a run was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// What was typed.
+    pub command: String,
+    /// When it ended, in UTC.
+    pub date: String,
+    /// Processors and memory.
+    pub machine: String,
+    /// Each store with its release.
+    pub stores: Vec<String>,
+}
+
+/// All results.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Results {
+    /// The runs that the measurements are from.
+    pub runs: Vec<Run>,
+    /// Every one of them.
+    pub measurements: Vec<Measurement>,
+    /// What has failed.
+    pub failures: Vec<Failure>,
+    /// What single steps cost in the sandbox and outside.
+    #[serde(default)]
+    pub steps: Vec<crate::sandbox::Step>,
+    /// The figures of stores of growing size.
+    #[serde(default)]
+    pub growth: Vec<crate::growth::Size>,
+}
+
+impl Results {
+    /// Those that an earlier run has left in `file`; none where it is missing.
+    pub fn load(file: &Path) -> Result<Self> {
+        if !file.exists() {
+            return Ok(Self::default());
+        }
+        let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not of this release", file.display()))
+    }
+
+    /// Writes them to `file`.
+    pub fn save(&self, file: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        fs::write(file, text + "\n").with_context(|| format!("write {}", file.display()))
+    }
+
+    /// The scenarios, in the order in which they were first run.
+    pub fn scenarios(&self) -> Vec<&Scenario> {
+        let mut scenarios: Vec<&Scenario> = Vec::new();
+        for Measurement { scenario, .. } in &self.measurements {
+            if !scenarios.contains(&scenario) {
+                scenarios.push(scenario);
+            }
+        }
+        scenarios
+    }
+
+    /// The rounds of a workload on a store.
+    pub fn rounds(&self, scenario: &Scenario, store: &str, workload: &str) -> Vec<&Measurement> {
+        let wanted = |measurement: &&Measurement| {
+            measurement.scenario == *scenario
+                && measurement.store == store
+                && measurement.workload == workload
+        };
+        self.measurements.iter().filter(wanted).collect()
+    }
+
+    /// How many rounds there are already.
+    pub fn rounds_so_far(&self, scenario: &Scenario) -> u32 {
+        let rounds = self.measurements.iter().filter(|measurement| measurement.scenario == *scenario);
+        rounds.map(|measurement| measurement.round + 1).max().unwrap_or(0)
+    }
+
+    /// Workloads of one thread in which two stores have found different numbers of keys, although each does the same
+    /// operations in all of them.
+    pub fn disagreements(&self) -> Vec<String> {
+        let mut disagreements = BTreeSet::new();
+        for one in &self.measurements {
+            for other in &self.measurements {
+                let same = one.scenario == other.scenario
+                    && one.workload == other.workload
+                    && one.operations == other.operations
+                    && one.scenario.config.threads == 1
+                    && one.workload != "readwhilewriting";
+                if same && one.found < other.found {
+                    disagreements.insert(format!(
+                        "{}, {}: {} found {} keys, {} found {}",
+                        one.scenario.name, one.workload, one.store, one.found, other.store, other.found
+                    ));
+                }
+            }
+        }
+        disagreements.into_iter().collect()
+    }
+}
+
+/// The middle, the least and the greatest of some figures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// The middle one, or between the two in the middle.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// That of `figure` over `rounds`; `None` where there are none.
+    pub fn of(rounds: &[&Measurement], figure: impl Fn(&Measurement) -> f64) -> Option<Self> {
+        let mut figures: Vec<f64> = rounds.iter().map(|measurement| figure(measurement)).collect();
+        figures.sort_by(f64::total_cmp);
+        let (min, max) = (*figures.first()?, *figures.last()?);
+        let middle = figures.len() / 2;
+        let median = match figures.len() % 2 {
+            1 => figures[middle],
+            _ => f64::midpoint(figures[middle - 1], figures[middle]),
+        };
+        Some(Self { median, min, max })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

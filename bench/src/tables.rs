@@ -1,0 +1,244 @@
+//! The results as Markdown, for people and for the documentation.
+
+use std::fmt::Write;
+
+use crate::growth;
+use crate::results::{Measurement, ROW_BYTES, Results, Run, Scenario, Spread, grouped};
+use crate::sample::KEY_BYTES;
+use crate::sandbox;
+use crate::workload::{GROUPS, Workload};
+
+/// The store that ratios are of.
+const OURS: &str = "esker";
+const NATIVE: &str = "native";
+
+/// What a table shows of a measurement; `None` where it has no meaning.
+type Figure = fn(&Measurement) -> Option<f64>;
+
+/// All tables.
+pub fn all(results: &Results) -> String {
+    let mut text = String::from("# Measured\n\n");
+    for Run { command, date, machine, stores } in &results.runs {
+        line(&mut text, &format!("- `{command}`, {date}, {machine}; {}", stores.join(", ")));
+    }
+    for scenario in results.scenarios() {
+        let shown = Shown { results, scenario, stores: stores(results, scenario) };
+        line(&mut text, &format!("\n## {}\n", scenario.describe()));
+        shown.speed(&mut text);
+        shown.ratios(&mut text);
+        shown.figures(&mut text);
+    }
+    sandbox::table(&mut text, &results.steps);
+    growth::table(&mut text, &results.growth);
+    let disagreements = results.disagreements();
+    if !disagreements.is_empty() || !results.failures.is_empty() {
+        line(&mut text, "\n## What went wrong\n");
+    }
+    for failure in &results.failures {
+        line(&mut text, &format!("- {}, {}: {}", failure.scenario.name, failure.store, failure.message));
+    }
+    for disagreement in disagreements {
+        line(&mut text, &format!("- the stores disagree: {disagreement}"));
+    }
+    text
+}
+
+/// The stores of a scenario, in the order in which they are always shown.
+pub fn stores(results: &Results, scenario: &Scenario) -> Vec<&'static str> {
+    let there = |name: &&&str| {
+        results
+            .measurements
+            .iter()
+            .any(|measurement| measurement.scenario == *scenario && measurement.store == ***name)
+    };
+    crate::stores::NAMES.iter().filter(there).copied().collect()
+}
+
+/// The workloads of a scenario that some store has done, in the order of the groups.
+pub fn workloads(results: &Results, scenario: &Scenario) -> Vec<Workload> {
+    let done = |workload: &Workload| {
+        let name = workload.name();
+        results
+            .measurements
+            .iter()
+            .any(|measurement| measurement.scenario == *scenario && measurement.workload == name)
+    };
+    GROUPS.iter().flat_map(|group| group.iter()).copied().filter(done).collect()
+}
+
+/// How many times as fast `store` is as `other`: of medians.
+pub fn ratio(
+    results: &Results,
+    scenario: &Scenario,
+    workload: Workload,
+    store: &str,
+    other: &str,
+) -> Option<f64> {
+    let speed = |store| {
+        let rounds = results.rounds(scenario, store, &workload.name());
+        Spread::of(&rounds, |measurement| measurement.ops_per_sec).map(|spread| spread.median)
+    };
+    Some(speed(store)? / speed(other)?)
+}
+
+struct Shown<'a> {
+    results: &'a Results,
+    scenario: &'a Scenario,
+    stores: Vec<&'static str>,
+}
+
+impl Shown<'_> {
+    /// Operations in a second: the medians, and between what they are.
+    fn speed(&self, text: &mut String) {
+        let rounds = self.results.rounds_so_far(self.scenario);
+        line(
+            text,
+            &format!(
+                "Thousand operations a second: the median of {rounds} rounds (least to greatest), the fastest bold.\n"
+            ),
+        );
+        self.table(text, |rounds, all| {
+            let spread = Spread::of(rounds, |measurement| measurement.ops_per_sec)?;
+            let best = all.iter().filter_map(|rounds| Spread::of(rounds, |m| m.ops_per_sec));
+            let best = best.map(|spread| spread.median).fold(0.0, f64::max);
+            let median = thousands(spread.median);
+            let median = if spread.median >= best { format!("**{median}**") } else { median };
+            Some(if rounds.len() > 1 {
+                format!("{median} ({} to {})", thousands(spread.min), thousands(spread.max))
+            } else {
+                median
+            })
+        });
+    }
+
+    /// How many times as fast Esker is as each of the others.
+    fn ratios(&self, text: &mut String) {
+        if !self.stores.contains(&OURS) || self.stores.len() < 2 {
+            return;
+        }
+        let others: Vec<&str> = self.stores.iter().copied().filter(|store| *store != OURS).collect();
+        line(
+            text,
+            "\nEsker through the component, as a multiple of the others' speed (`native`: its own engine without the sandbox).\n",
+        );
+        heading(text, &others);
+        let mut logarithms: Vec<Vec<f64>> = vec![Vec::new(); others.len()];
+        for workload in workloads(self.results, self.scenario) {
+            let mut cells = Vec::new();
+            for (other, logarithms) in others.iter().zip(&mut logarithms) {
+                let ratio = ratio(self.results, self.scenario, workload, OURS, other);
+                logarithms.extend(ratio.map(f64::ln));
+                cells.push(ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")));
+            }
+            line(text, &format!("| {} | {} |", workload.name(), cells.join(" | ")));
+        }
+        let means = logarithms.iter().map(|logs| {
+            let mean = (logs.iter().sum::<f64>() / logs.len().max(1) as f64).exp();
+            if logs.is_empty() { String::new() } else { format!("**{mean:.2}**") }
+        });
+        line(text, &format!("| geometric mean | {} |", means.collect::<Vec<_>>().join(" | ")));
+    }
+
+    /// Everything else, a table each.
+    fn figures(&self, text: &mut String) {
+        let tables: [(&str, Figure); 9] = [
+            ("p50 in µs (of fillbatch a batch, of readseq and readreverse 100 entries)", |m| Some(m.p50_us)),
+            ("p99 in µs", |m| Some(m.p99_us)),
+            ("p99.9 in µs", |m| Some(m.p999_us)),
+            ("Longest stall in µs", |m| Some(m.max_us)),
+            ("Processor time for an operation in µs, background work included", |m| {
+                Some(m.cpu_seconds * 1e6 / m.operations as f64)
+            }),
+            ("Bytes written for each byte of the user's (write amplification, the log included)", |m| {
+                Some(m.written_bytes as f64 / user_bytes(m)?)
+            }),
+            ("Size of the directory at rest, in MB", |m| writes(m).then_some(m.directory_bytes as f64 / 1e6)),
+            ("Peak memory of the store so far, in MB", |m| Some(m.peak_memory_bytes as f64 / 1e6)),
+            ("Background work after the last operation, in s", |m| writes(m).then_some(m.settle_seconds)),
+        ];
+        line(text, "\n<details><summary>Latency, processor time, bytes written, size, memory</summary>");
+        for (title, figure) in tables {
+            line(text, &format!("\n{title}: medians.\n"));
+            self.table(text, |rounds, _| {
+                figure(rounds.first()?)?;
+                let spread = Spread::of(rounds, |measurement| figure(measurement).unwrap_or(0.0))?;
+                Some(short(spread.median))
+            });
+        }
+        line(text, "\n</details>");
+    }
+
+    /// A line for each workload, a column for each store.
+    fn table(
+        &self,
+        text: &mut String,
+        cell: impl Fn(&[&Measurement], &[Vec<&Measurement>]) -> Option<String>,
+    ) {
+        heading(text, &self.stores);
+        for workload in workloads(self.results, self.scenario) {
+            let name = workload.name();
+            let all: Vec<Vec<&Measurement>> =
+                self.stores.iter().map(|store| self.results.rounds(self.scenario, store, &name)).collect();
+            let cells: Vec<String> =
+                all.iter().map(|rounds| cell(rounds, &all).unwrap_or_default()).collect();
+            if cells.iter().any(|cell| !cell.is_empty()) {
+                line(text, &format!("| {name} | {} |", cells.join(" | ")));
+            }
+        }
+    }
+}
+
+fn workload_of(measurement: &Measurement) -> Option<Workload> {
+    GROUPS
+        .iter()
+        .flat_map(|group| group.iter())
+        .copied()
+        .find(|workload| workload.name() == measurement.workload)
+}
+
+fn writes(measurement: &Measurement) -> bool {
+    workload_of(measurement).is_some_and(Workload::writes)
+}
+
+/// What the user gave the store to write; `None` where that is not what the workload is about.
+fn user_bytes(measurement: &Measurement) -> Option<f64> {
+    match workload_of(measurement)? {
+        Workload::DeleteRandom => Some((measurement.operations * KEY_BYTES as u64) as f64),
+        Workload::FillSeq
+        | Workload::FillBatch
+        | Workload::FillSync
+        | Workload::FillRandom
+        | Workload::Overwrite
+        | Workload::YcsbLoad => Some((measurement.operations * ROW_BYTES) as f64),
+        _ => None,
+    }
+}
+
+fn heading(text: &mut String, columns: &[&str]) {
+    let marked: Vec<String> = columns
+        .iter()
+        .map(
+            |store| if [OURS, NATIVE].contains(store) { format!("**{store}**") } else { (*store).to_owned() },
+        )
+        .collect();
+    line(text, &format!("| | {} |", marked.join(" | ")));
+    line(text, &format!("|---|{}", "---:|".repeat(columns.len())));
+}
+
+/// Adds a line.
+pub fn line(text: &mut String, line: &str) {
+    writeln!(text, "{line}").expect("a String takes everything");
+}
+
+fn thousands(figure: f64) -> String {
+    short(figure / 1000.0)
+}
+
+/// Three digits or so.
+pub fn short(figure: f64) -> String {
+    match figure {
+        _ if figure >= 100.0 => grouped(figure.round() as u64),
+        _ if figure >= 10.0 => format!("{figure:.1}"),
+        _ => format!("{figure:.2}"),
+    }
+}
