@@ -86,7 +86,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     workers: u32,
 
-    /// The longest that a workload which does not fill the store runs, in seconds [default: 30, with --quick 5]
+    /// The longest that a workload runs, unless it fills the store or overwrites it, in seconds [default: 30, with --quick 5]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 
@@ -98,6 +98,10 @@ pub struct Args {
     /// stores, so name some with --only
     #[arg(long)]
     growth: bool,
+
+    /// Name the component's functions for `perf record`
+    #[arg(long)]
+    perfmap: bool,
 
     /// Add to the results that are in --out, instead of beginning anew
     #[arg(long)]
@@ -135,6 +139,7 @@ fn main() -> ExitCode {
 fn bench(args: &Args) -> Result<()> {
     fs::create_dir_all(&args.out).with_context(|| format!("create {}", args.out.display()))?;
     let kinds = chosen(args)?;
+    stores::PERFMAP.store(args.perfmap, Ordering::Relaxed);
     // The second Ctrl-C is not caught here any more: it ends the process at once.
     ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
@@ -169,7 +174,9 @@ fn measure_all(args: &Args, kinds: &[Kind], results: &mut Results) -> Result<()>
     if !args.sandbox {
         Plan::new(args, kinds)?.run(results)?;
     }
-    results.steps = sandbox::steps(args.dir())?;
+    if args.sandbox || args.only.is_empty() && args.workloads.is_empty() {
+        results.steps = sandbox::steps(args.dir())?;
+    }
     Ok(())
 }
 

@@ -1,11 +1,12 @@
 //! Time each operation of a workload on its threads, and put the threads' figures together.
 
+use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
 
 use crate::stores::{Scan, Store};
@@ -59,23 +60,28 @@ pub fn measure(
     limit: Duration,
 ) -> Result<Measured> {
     let operations = workload.operations(shape.rows);
-    let limit = if workload.fills() { Duration::MAX } else { limit };
+    // What one does not write, those after it do not find.
+    let whole = workload.fills() || workload == Workload::Overwrite;
+    let limit = if whole { Duration::MAX } else { limit };
     let stop = AtomicBool::new(false);
     let measured = thread::scope(|scope| {
         let writer = (workload == Workload::ReadWhileWriting).then(|| {
             let stop = &stop;
-            scope.spawn(move || write_until(stop, Worker::new(workload, store, shape, threads)?))
+            named("writer")
+                .spawn_scoped(scope, move || write_until(stop, Worker::new(workload, store, shape, threads)?))
         });
+        let writer = writer.transpose().context("start a thread")?;
         let started = Instant::now();
         let parts: Vec<_> = (0..threads)
             .map(|thread| {
                 let share = share_of(operations, thread, threads);
-                scope.spawn(move || {
+                named(&workload.name()).spawn_scoped(scope, move || {
                     let worker = Worker::new(workload, store, shape, thread)?;
                     operate(worker, workload, share, limit)
                 })
             })
-            .collect();
+            .collect::<io::Result<_>>()
+            .context("start a thread")?;
         let parts: Vec<_> = parts.into_iter().map(join).collect();
         let elapsed = started.elapsed();
         stop.store(true, Ordering::Relaxed);
@@ -90,6 +96,11 @@ pub fn measure(
         bail!("interrupted");
     }
     Ok(measured)
+}
+
+/// A thread whose name tells a profile what it did.
+fn named(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.to_owned())
 }
 
 /// Does the operations of one thread, each timed from the end of the one before.

@@ -162,29 +162,40 @@ impl Results {
         self.measurements.iter().filter(wanted).collect()
     }
 
-    /// How many rounds there are already.
+    /// How many rounds there are at most of anything in a scenario.
     pub fn rounds_so_far(&self, scenario: &Scenario) -> u32 {
         let rounds = self.measurements.iter().filter(|measurement| measurement.scenario == *scenario);
         rounds.map(|measurement| measurement.round + 1).max().unwrap_or(0)
     }
 
-    /// Workloads of one thread in which two stores have found different numbers of keys, although each does the same
+    /// Adds a measurement as the next round of its workload.
+    pub fn add(&mut self, measurement: Measurement) {
+        let rounds = self.rounds(&measurement.scenario, &measurement.store, &measurement.workload);
+        let round = u32::try_from(rounds.len()).unwrap_or(u32::MAX);
+        self.measurements.push(Measurement { round, ..measurement });
+    }
+
+    /// Workloads of one thread in which a store has found another number of keys than most, although each does the same
     /// operations in all of them.
     pub fn disagreements(&self) -> Vec<String> {
+        let comparable = |measurement: &&Measurement| {
+            measurement.scenario.config.threads == 1 && measurement.workload != "readwhilewriting"
+        };
         let mut disagreements = BTreeSet::new();
-        for one in &self.measurements {
-            for other in &self.measurements {
-                let same = one.scenario == other.scenario
+        for one in self.measurements.iter().filter(comparable) {
+            let same = self.measurements.iter().filter(|other| {
+                one.scenario == other.scenario
                     && one.workload == other.workload
                     && one.operations == other.operations
-                    && one.scenario.config.threads == 1
-                    && one.workload != "readwhilewriting";
-                if same && one.found < other.found {
-                    disagreements.insert(format!(
-                        "{}, {}: {} found {} keys, {} found {}",
-                        one.scenario.name, one.workload, one.store, one.found, other.store, other.found
-                    ));
-                }
+            });
+            let mut found: Vec<u64> = same.map(|other| other.found).collect();
+            found.sort_unstable();
+            let most = found[found.len() / 2];
+            if one.found != most {
+                disagreements.insert(format!(
+                    "{}, {}: {} found {} keys, most others {most}",
+                    one.scenario.name, one.workload, one.store, one.found
+                ));
             }
         }
         disagreements.into_iter().collect()

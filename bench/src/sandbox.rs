@@ -119,12 +119,12 @@ fn puts(dir: &Path, bytes: usize) -> Result<Vec<Step>> {
         let component = time_puts(bytes, || {
             let mut component = Component::open(dir, CACHE_BYTES)?;
             let value = &value;
-            Ok(move |key: Key| component.instance.put(&key, value, in_component).map(drop).context("put"))
+            Ok(move |key: Key| component.put(&key, value, in_component))
         })?;
         let native = time_puts(bytes, || {
             let mut native = Native::open(dir, CACHE_BYTES)?;
             let value = &value;
-            Ok(move |key: Key| native.db.put(&key, value, in_native).map(drop).context("put"))
+            Ok(move |key: Key| native.put(&key, value, in_native))
         })?;
         anyhow::Ok(Step {
             name: format!("put {bytes} B, {name}"),
@@ -250,6 +250,11 @@ impl Component {
         Ok(component)
     }
 
+    fn put(&mut self, key: &[u8], value: &[u8], durability: esker_host::Durability) -> Result<()> {
+        self.instance.put(key, value, durability)?;
+        Ok(())
+    }
+
     fn scan(&mut self) -> Result<()> {
         let mut left = SCANNED;
         let cursor = self.instance.scan(esker_host::KeyRange::all(), esker_host::ScanOptions::default())?;
@@ -290,6 +295,11 @@ impl Native {
         }
         native.db.flush()?;
         Ok(native)
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8], durability: Durability) -> Result<()> {
+        self.db.put(key, value, durability)?;
+        Ok(())
     }
 
     /// As the component does it: entries are packed into pages.

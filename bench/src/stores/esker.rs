@@ -2,9 +2,13 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result};
-use esker_host::{Batch, Compression, Durability, KeyRange, KvStore, Options, Runtime, ScanOptions};
+use anyhow::{Context, Result, anyhow};
+use esker_host::wasmtime::{Config as EngineConfig, Engine, OptLevel, ProfilingStrategy};
+use esker_host::{
+    Batch, Compression, Durability, KeyRange, KvStore, Options, Runtime, ScanOptions, embedded_component,
+};
 
 use super::{BLOCK_BYTES, BLOOM_BITS, Config, Each, Key, Kind, Scan, Session, Store, locked};
 
@@ -20,8 +24,23 @@ pub fn runtime() -> Result<&'static Runtime> {
     if let Some(runtime) = RUNTIME.get() {
         return Ok(runtime);
     }
-    let runtime = Runtime::new().context("the component")?;
+    let runtime = if PERFMAP.load(Ordering::Relaxed) { with_perfmap() } else { Ok(Runtime::new()?) };
+    let runtime = runtime.context("the component")?;
     Ok(RUNTIME.get_or_init(|| runtime))
+}
+
+/// Whether the component's functions are named for `perf`, in /tmp/perf-PID.map.
+pub static PERFMAP: AtomicBool = AtomicBool::new(false);
+
+/// A runtime as any other, but that it names its functions.
+fn with_perfmap() -> Result<Runtime> {
+    let mut config = EngineConfig::new();
+    config.cranelift_opt_level(OptLevel::Speed);
+    config.concurrency_support(false);
+    config.profiler(ProfilingStrategy::PerfMap);
+    let component = embedded_component().context("this build carries no component")?;
+    let engine = Engine::new(&config).map_err(|error| anyhow!("start wasmtime: {error:#}"))?;
+    Ok(Runtime::in_engine(&engine, component)?)
 }
 
 /// How a store is opened.

@@ -30,7 +30,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-pub use esker::runtime;
+pub use esker::{PERFMAP, runtime};
 
 /// What every store is told.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
