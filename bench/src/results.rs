@@ -72,6 +72,8 @@ pub struct Measurement {
     pub max_us: f64,
     /// What the other thread of readwhilewriting wrote.
     pub background_ops_per_sec: Option<f64>,
+    /// The share of the machine's processors that other processes took meanwhile.
+    pub others_share: f64,
     /// How long background work went on after the last operation; 0 where nothing was written.
     pub settle_seconds: f64,
     /// Of all threads, until the store was at rest.

@@ -122,13 +122,16 @@ impl<'a> Plan<'a> {
         let shape = Shape { rows: scenario.rows, seed: self.args.seed, inserted: AtomicU64::new(0) };
         for &workload in group {
             let before = (usage::cpu(), usage::written_bytes());
+            let others = usage::Others::watch();
             let measured = measure(&*store, workload, &shape, config.threads as u64, self.limit)?;
+            let others_share = others.share();
             let settled = if workload.writes() { rest(&*store)? } else { Duration::ZERO };
             let wanted = self.args.workloads.is_empty() || self.args.workloads.contains(&workload);
             if !wanted {
                 continue;
             }
             let figures = Measurement {
+                others_share,
                 settle_seconds: settled.as_secs_f64(),
                 cpu_seconds: (usage::cpu() - before.0).as_secs_f64(),
                 written_bytes: usage::written_bytes() - before.1,
@@ -167,6 +170,7 @@ fn figures(scenario: &Scenario, kind: &Kind, workload: Workload, measured: &Meas
         p999_us: us(0.999),
         max_us: us(1.0),
         background_ops_per_sec: measured.background_writes.map(|writes| writes as f64 / seconds),
+        others_share: 0.0,
         settle_seconds: 0.0,
         cpu_seconds: 0.0,
         written_bytes: 0,

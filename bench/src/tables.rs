@@ -24,6 +24,7 @@ pub fn all(results: &Results) -> String {
     for scenario in results.scenarios() {
         let shown = Shown { results, scenario, stores: stores(results, scenario) };
         line(&mut text, &format!("\n## {}\n", scenario.describe()));
+        shown.disturbance(&mut text);
         shown.speed(&mut text);
         shown.ratios(&mut text);
         shown.figures(&mut text);
@@ -88,6 +89,21 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
+    /// How much of the machine was not the bench's.
+    fn disturbance(&self, text: &mut String) {
+        let measurements = self.results.measurements.iter();
+        let rounds: Vec<&Measurement> = measurements.filter(|m| m.scenario == *self.scenario).collect();
+        if let Some(spread) = Spread::of(&rounds, |measurement| measurement.others_share * 100.0) {
+            line(
+                text,
+                &format!(
+                    "Other processes took {:.0} % of the processors meanwhile (the median of all measurements; at most {:.0} %).\n",
+                    spread.median, spread.max
+                ),
+            );
+        }
+    }
+
     /// Operations in a second: the medians, and between what they are.
     fn speed(&self, text: &mut String) {
         let rounds = self.results.rounds_so_far(self.scenario);

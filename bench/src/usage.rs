@@ -13,6 +13,44 @@ pub fn cpu() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// The processor time of the whole machine so far that was not idle, in the system's ticks, and all of it: idle time
+/// too. Both 0 where the system does not tell.
+fn machine_ticks() -> (u64, u64) {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let ticks = text.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    // user, nice, system, idle, waiting for the disk, interrupts of two kinds, taken by the hypervisor
+    let ticks: Vec<u64> = ticks.take(8).filter_map(|ticks| ticks.parse().ok()).collect();
+    let idle: u64 = ticks.iter().skip(3).take(2).sum();
+    let all: u64 = ticks.iter().sum();
+    (all - idle, all)
+}
+
+/// Tells how much of the machine others used.
+pub struct Others {
+    cpu: Duration,
+    ticks: (u64, u64),
+    since: Instant,
+}
+
+impl Others {
+    /// Begins to look.
+    pub fn watch() -> Self {
+        Self { cpu: cpu(), ticks: machine_ticks(), since: Instant::now() }
+    }
+
+    /// The share of all processors' time that others have taken since: other processes and other machines on the same
+    /// hardware. 0 where it was too short to tell.
+    pub fn share(&self) -> f64 {
+        let (busy, all) = machine_ticks();
+        let (busy, all) = ((busy - self.ticks.0) as f64, (all - self.ticks.1) as f64);
+        let processors = thread::available_parallelism().map_or(1, usize::from) as f64;
+        let ours =
+            (cpu() - self.cpu).as_secs_f64() / (self.since.elapsed().as_secs_f64() * processors).max(1e-9);
+        // A tick is 10 ms: a few of them say nothing.
+        if all < 20.0 { 0.0 } else { (busy / all - ours).clamp(0.0, 1.0) }
+    }
+}
+
 /// The bytes of the pages that this process has made dirty so far, which the disk has to take.
 ///
 /// That is `write_bytes`, not `wchar`: it also counts what is stored through a mapping (as Esker's host and LMDB do),
