@@ -17,6 +17,7 @@ pub fn error(error: engine::Error) -> wit::Error {
             wit::Error::Corrupt(wit::Corruption { file: at.file.clone(), offset: at.offset, message })
         }
         ErrorKind::CannotOpen => wit::Error::CannotOpen(message),
+        ErrorKind::NoSuchBucket => wit::Error::NoSuchBucket(message),
         // Absence of a file that the engine looks for is answered inside the engine; what comes up here is a file
         // that vanished or appeared behind its back.
         ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Io => wit::Error::Io(message),
@@ -97,13 +98,57 @@ pub fn durability(from: wit::Durability) -> engine::Durability {
 /// The operations of a write as a batch.
 pub fn batch(operations: Vec<wit::Operation>) -> engine::Batch {
     let mut batch = engine::Batch::new();
-    for operation in operations {
-        match operation {
-            wit::Operation::Put(entry) => batch.put(&entry.key, &entry.value),
-            wit::Operation::Delete(key) => batch.delete(&key),
+    for wit::Operation { bucket, key, value } in operations {
+        match value {
+            Some(value) => batch.put(in_bucket(bucket, &key), &value),
+            None => batch.delete(in_bucket(bucket, &key)),
         }
     }
     batch
+}
+
+/// A key in a bucket.
+pub fn in_bucket(bucket: wit::Bucket, key: &[u8]) -> engine::Key<'_> {
+    (engine::Bucket::new(bucket), key).into()
+}
+
+/// What must be so for a write.
+pub fn condition(from: &wit::Condition) -> engine::Condition<'_> {
+    let expected = match &from.expected {
+        wit::Expected::Absent => engine::Expected::Absent,
+        wit::Expected::Equals(value) => engine::Expected::Equals(value),
+        wit::Expected::UnchangedSince(sequence) => engine::Expected::UnchangedSince(*sequence),
+    };
+    engine::Condition { key: in_bucket(from.bucket, &from.key), expected }
+}
+
+/// What became of a conditional write.
+pub fn conditional(outcome: engine::Result<engine::ConditionalWrite>) -> Result<u64, wit::Error> {
+    match outcome.map_err(error)? {
+        engine::ConditionalWrite::Written(sequence) => Ok(sequence),
+        engine::ConditionalWrite::Failed(places) => {
+            Err(wit::Error::ConditionFailed(places.into_iter().map(|place| place as u32).collect()))
+        }
+    }
+}
+
+/// A value with its sequence number.
+pub fn versioned(found: Option<(Vec<u8>, u64)>) -> Option<wit::Versioned> {
+    found.map(|(value, sequence)| wit::Versioned { value, sequence })
+}
+
+/// The number of the bucket that a catalogue has by this name.
+pub fn bucket(catalogue: &engine::Catalogue, name: &str) -> Result<Option<wit::Bucket>, wit::Error> {
+    catalogue.bucket(name).map(|found| found.map(engine::Bucket::number)).map_err(error)
+}
+
+/// All buckets of a catalogue.
+pub fn buckets(catalogue: &engine::Catalogue) -> Result<Vec<wit::BucketInfo>, wit::Error> {
+    let info = |(bucket, name): (engine::Bucket, &str)| wit::BucketInfo {
+        number: bucket.number(),
+        name: name.into(),
+    };
+    Ok(catalogue.buckets().map_err(error)?.map(info).collect())
 }
 
 /// A range of keys.
@@ -112,8 +157,9 @@ pub fn key_range(from: wit::KeyRange) -> engine::KeyRange {
 }
 
 /// How a range is read.
-pub fn scan_options(from: wit::ScanOptions) -> engine::ScanOptions {
-    engine::ScanOptions { reverse: from.reverse, keys_only: from.keys_only, limit: from.limit }
+pub fn scan_options(bucket: wit::Bucket, from: wit::ScanOptions) -> engine::ScanOptions {
+    let bucket = engine::Bucket::new(bucket);
+    engine::ScanOptions { bucket, reverse: from.reverse, keys_only: from.keys_only, limit: from.limit }
 }
 
 /// What waits to be done.

@@ -6,14 +6,15 @@
 
 use crate::bindings::exports::esker::kv::kv_store as wit;
 use crate::bindings::exports::esker::kv::kv_store::{
-    Entry, Error, GuestCursor, GuestReader, GuestSnapshot, GuestStore,
+    Bucket, BucketInfo, Entry, Error, GuestCursor, GuestReader, GuestSnapshot, GuestStore,
 };
 use crate::wasi_clock::WasiClock;
 use crate::wasi_fs::WasiFs;
 use crate::{Component, convert, directory, panic_message};
 use esker_engine::base::coding::put_bytes;
 use esker_engine::{
-    Cursor as EngineCursor, Db, KeyRange, Reader as EngineReader, ScanOptions, Snapshot as EngineSnapshot,
+    Batch, Bucket as EngineBucket, Catalogue, Cursor as EngineCursor, Db, KeyRange, Reader as EngineReader,
+    ScanOptions, Snapshot as EngineSnapshot,
 };
 use std::cell::{Ref, RefCell, RefMut};
 use std::rc::{Rc, Weak};
@@ -54,6 +55,17 @@ impl Store {
         Ok(Self { db: Rc::new(RefCell::new(db)), fs })
     }
 
+    fn write_batch_if(
+        &self,
+        batch: &Batch,
+        conditions: &[wit::Condition],
+        durability: wit::Durability,
+    ) -> Result<u64, Error> {
+        let conditions: Vec<_> = conditions.iter().map(convert::condition).collect();
+        let durability = convert::durability(durability);
+        convert::conditional(self.write_access().write_if(batch, &conditions, durability))
+    }
+
     /// The engine, to read.
     pub fn read_access(&self) -> Ref<'_, WasiDb> {
         self.db.borrow()
@@ -66,24 +78,37 @@ impl Store {
 }
 
 impl GuestStore for Store {
-    fn get(&self, key: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
-        self.read_access().get(&key).map_err(convert::error)
+    fn get(&self, bucket: Bucket, key: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
+        self.read_access().get(convert::in_bucket(bucket, &key)).map_err(convert::error)
     }
 
-    fn get_many(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        values(self.read_access().get_many(&keys))
+    fn get_with_sequence(&self, bucket: Bucket, key: Vec<u8>) -> Result<Option<wit::Versioned>, Error> {
+        let found = self.read_access().get_with_sequence(convert::in_bucket(bucket, &key));
+        found.map(convert::versioned).map_err(convert::error)
     }
 
-    fn contains(&self, key: Vec<u8>) -> Result<bool, Error> {
-        self.read_access().contains(&key).map_err(convert::error)
+    fn get_many(&self, bucket: Bucket, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        values(self.read_access().get_many(EngineBucket::new(bucket), &keys))
     }
 
-    fn put(&self, key: Vec<u8>, value: Vec<u8>, durability: wit::Durability) -> Result<u64, Error> {
-        self.write_access().put(&key, &value, convert::durability(durability)).map_err(convert::error)
+    fn contains(&self, bucket: Bucket, key: Vec<u8>) -> Result<bool, Error> {
+        self.read_access().contains(convert::in_bucket(bucket, &key)).map_err(convert::error)
     }
 
-    fn delete(&self, key: Vec<u8>, durability: wit::Durability) -> Result<u64, Error> {
-        self.write_access().delete(&key, convert::durability(durability)).map_err(convert::error)
+    fn put(
+        &self,
+        bucket: Bucket,
+        key: Vec<u8>,
+        value: Vec<u8>,
+        durability: wit::Durability,
+    ) -> Result<u64, Error> {
+        let key = convert::in_bucket(bucket, &key);
+        self.write_access().put(key, &value, convert::durability(durability)).map_err(convert::error)
+    }
+
+    fn delete(&self, bucket: Bucket, key: Vec<u8>, durability: wit::Durability) -> Result<u64, Error> {
+        let key = convert::in_bucket(bucket, &key);
+        self.write_access().delete(key, convert::durability(durability)).map_err(convert::error)
     }
 
     fn write(&self, operations: Vec<wit::Operation>, durability: wit::Durability) -> Result<u64, Error> {
@@ -92,17 +117,70 @@ impl GuestStore for Store {
     }
 
     fn write_packed(&self, operations: Vec<u8>, durability: wit::Durability) -> Result<u64, Error> {
-        let batch = esker_engine::Batch::from_packed(operations).map_err(convert::error)?;
+        let batch = Batch::from_packed(operations).map_err(convert::error)?;
         self.write_access().write(&batch, convert::durability(durability)).map_err(convert::error)
     }
 
-    fn scan(&self, range: wit::KeyRange, options: wit::ScanOptions) -> Result<wit::Cursor, Error> {
-        let cursor = self.read_access().scan(convert::key_range(range), convert::scan_options(options));
+    fn write_if(
+        &self,
+        operations: Vec<wit::Operation>,
+        conditions: Vec<wit::Condition>,
+        durability: wit::Durability,
+    ) -> Result<u64, Error> {
+        self.write_batch_if(&convert::batch(operations), &conditions, durability)
+    }
+
+    fn write_packed_if(
+        &self,
+        operations: Vec<u8>,
+        conditions: Vec<wit::Condition>,
+        durability: wit::Durability,
+    ) -> Result<u64, Error> {
+        self.write_batch_if(&Batch::from_packed(operations).map_err(convert::error)?, &conditions, durability)
+    }
+
+    fn increment(
+        &self,
+        bucket: Bucket,
+        key: Vec<u8>,
+        delta: i64,
+        durability: wit::Durability,
+    ) -> Result<(i64, u64), Error> {
+        let key = convert::in_bucket(bucket, &key);
+        self.write_access().increment(key, delta, convert::durability(durability)).map_err(convert::error)
+    }
+
+    fn create_bucket(&self, name: String) -> Result<Bucket, Error> {
+        self.write_access().create_bucket(&name).map(EngineBucket::number).map_err(convert::error)
+    }
+
+    fn bucket(&self, name: String) -> Result<Option<Bucket>, Error> {
+        convert::bucket(self.read_access().buckets(), &name)
+    }
+
+    fn buckets(&self) -> Result<Vec<BucketInfo>, Error> {
+        convert::buckets(self.read_access().buckets())
+    }
+
+    fn scan(
+        &self,
+        bucket: Bucket,
+        range: wit::KeyRange,
+        options: wit::ScanOptions,
+    ) -> Result<wit::Cursor, Error> {
+        let options = convert::scan_options(bucket, options);
+        let cursor = self.read_access().scan(convert::key_range(range), options);
         cursor.map(Cursor::resource).map_err(convert::error)
     }
 
-    fn read_key_range(&self, start: Vec<u8>, end: Vec<u8>, limit: u32) -> Result<Vec<Entry>, Error> {
-        let (range, options) = first_of_range(start, end, limit);
+    fn read_key_range(
+        &self,
+        bucket: Bucket,
+        start: Vec<u8>,
+        end: Vec<u8>,
+        limit: u32,
+    ) -> Result<Vec<Entry>, Error> {
+        let (range, options) = first_of_range(bucket, start, end, limit);
         entries(self.read_access().scan(range, options))
     }
 
@@ -190,6 +268,10 @@ impl Snapshot {
             .upgrade()
             .ok_or_else(|| Error::Reopen("the snapshot's store was dropped: open it anew".into()))
     }
+
+    fn catalogue(&self) -> Result<Catalogue, Error> {
+        self.db()?.borrow().buckets_at(&self.state).map_err(convert::error)
+    }
 }
 
 impl GuestSnapshot for Snapshot {
@@ -197,14 +279,28 @@ impl GuestSnapshot for Snapshot {
         self.state.sequence()
     }
 
-    fn get(&self, key: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
-        self.db()?.borrow().get_at(&self.state, &key).map_err(convert::error)
+    fn get(&self, bucket: Bucket, key: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
+        let key = convert::in_bucket(bucket, &key);
+        self.db()?.borrow().get_at(&self.state, key).map_err(convert::error)
     }
 
-    fn scan(&self, range: wit::KeyRange, options: wit::ScanOptions) -> Result<wit::Cursor, Error> {
+    fn bucket(&self, name: String) -> Result<Option<Bucket>, Error> {
+        convert::bucket(&self.catalogue()?, &name)
+    }
+
+    fn buckets(&self) -> Result<Vec<BucketInfo>, Error> {
+        convert::buckets(&self.catalogue()?)
+    }
+
+    fn scan(
+        &self,
+        bucket: Bucket,
+        range: wit::KeyRange,
+        options: wit::ScanOptions,
+    ) -> Result<wit::Cursor, Error> {
         let db = self.db()?;
-        let cursor =
-            db.borrow().scan_at(&self.state, convert::key_range(range), convert::scan_options(options));
+        let options = convert::scan_options(bucket, options);
+        let cursor = db.borrow().scan_at(&self.state, convert::key_range(range), options);
         cursor.map(Cursor::resource).map_err(convert::error)
     }
 }
@@ -240,26 +336,51 @@ impl GuestReader for Reader {
         self.engine.borrow().last_sequence()
     }
 
-    fn get(&self, key: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
-        self.engine.borrow().get(&key).map_err(convert::error)
+    fn get(&self, bucket: Bucket, key: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
+        self.read_access().get(convert::in_bucket(bucket, &key)).map_err(convert::error)
     }
 
-    fn get_many(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        values(self.engine.borrow().get_many(&keys))
+    fn get_with_sequence(&self, bucket: Bucket, key: Vec<u8>) -> Result<Option<wit::Versioned>, Error> {
+        let found = self.read_access().get_with_sequence(convert::in_bucket(bucket, &key));
+        found.map(convert::versioned).map_err(convert::error)
     }
 
-    fn contains(&self, key: Vec<u8>) -> Result<bool, Error> {
-        self.engine.borrow().contains(&key).map_err(convert::error)
+    fn get_many(&self, bucket: Bucket, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        values(self.read_access().get_many(EngineBucket::new(bucket), &keys))
     }
 
-    fn scan(&self, range: wit::KeyRange, options: wit::ScanOptions) -> Result<wit::Cursor, Error> {
-        let cursor = self.engine.borrow().scan(convert::key_range(range), convert::scan_options(options));
+    fn contains(&self, bucket: Bucket, key: Vec<u8>) -> Result<bool, Error> {
+        self.read_access().contains(convert::in_bucket(bucket, &key)).map_err(convert::error)
+    }
+
+    fn scan(
+        &self,
+        bucket: Bucket,
+        range: wit::KeyRange,
+        options: wit::ScanOptions,
+    ) -> Result<wit::Cursor, Error> {
+        let options = convert::scan_options(bucket, options);
+        let cursor = self.read_access().scan(convert::key_range(range), options);
         cursor.map(Cursor::resource).map_err(convert::error)
     }
 
-    fn read_key_range(&self, start: Vec<u8>, end: Vec<u8>, limit: u32) -> Result<Vec<Entry>, Error> {
-        let (range, options) = first_of_range(start, end, limit);
-        entries(self.engine.borrow().scan(range, options))
+    fn read_key_range(
+        &self,
+        bucket: Bucket,
+        start: Vec<u8>,
+        end: Vec<u8>,
+        limit: u32,
+    ) -> Result<Vec<Entry>, Error> {
+        let (range, options) = first_of_range(bucket, start, end, limit);
+        entries(self.read_access().scan(range, options))
+    }
+
+    fn bucket(&self, name: String) -> Result<Option<Bucket>, Error> {
+        convert::bucket(self.read_access().buckets(), &name)
+    }
+
+    fn buckets(&self) -> Result<Vec<BucketInfo>, Error> {
+        convert::buckets(self.read_access().buckets())
     }
 
     fn stats(&self) -> Result<String, Error> {
@@ -278,9 +399,10 @@ fn values(found: esker_engine::Result<Vec<Option<Vec<u8>>>>) -> Result<Vec<Optio
 }
 
 /// What `read-key-range` reads.
-fn first_of_range(start: Vec<u8>, end: Vec<u8>, limit: u32) -> (KeyRange, ScanOptions) {
+fn first_of_range(bucket: Bucket, start: Vec<u8>, end: Vec<u8>, limit: u32) -> (KeyRange, ScanOptions) {
     let range = KeyRange { start: Some(start), end: Some(end) };
-    (range, ScanOptions { limit: Some(limit.into()), ..ScanOptions::default() })
+    let bucket = EngineBucket::new(bucket);
+    (range, ScanOptions { bucket, limit: Some(limit.into()), ..ScanOptions::default() })
 }
 
 /// What `read-key-range` answers.

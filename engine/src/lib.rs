@@ -32,11 +32,12 @@ pub mod version;
 pub mod wal;
 
 pub use base::batch::Batch;
+pub use base::bucket::{Bucket, Key};
 pub use base::error::{Corruption, Error, ErrorKind, Result};
 pub use base::options::{Compression, Durability, Options, RecoveryMode, Strategy};
 pub use base::range::{KeyRange, ScanOptions};
 pub use db::{
-    BackPressure, Condition, ConditionalWrite, Cursor, Db, Expected, Pressure, Progress, ReadView, Reader,
-    RecoveryReport, Snapshot, Stats, Verification, WaitReason,
+    BackPressure, Catalogue, Condition, ConditionalWrite, Cursor, Db, Expected, Pressure, Progress, ReadView,
+    Reader, RecoveryReport, Snapshot, Stats, Verification, WaitReason,
 };
 pub use job::{Job, JobResult, Kinds, RunningJob};

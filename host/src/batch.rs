@@ -1,9 +1,10 @@
 //! A batch: operations that are applied together or not at all, held in the contract's packed form.
 //!
 //! ```text
-//! operation = kind (1 byte: 1 put, 0 delete) | length | key | for a put: length | value
+//! operation = kind (1 byte: 1 put, 0 delete) | length | bucket | key | for a put: length | value
 //! ```
 
+use crate::bucket::Key;
 use crate::error::{Error, Result};
 use crate::packed::{put_bytes, take_bytes};
 
@@ -40,12 +41,13 @@ impl Batch {
     /// # Errors
     ///
     /// `InvalidArgument` beyond a limit; the batch is as it was.
-    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        check_key(key)?;
+    pub fn put<'k>(&mut self, key: impl Into<Key<'k>>, value: &[u8]) -> Result<()> {
+        let key = key.into();
+        check_key(key.bytes)?;
         check_value(value)?;
-        self.check_room(key.len() + value.len())?;
+        self.check_room(key.bytes.len() + value.len())?;
         self.packed.push(PUT);
-        put_bytes(&mut self.packed, key);
+        key.put_packed(&mut self.packed);
         put_bytes(&mut self.packed, value);
         self.operations += 1;
         Ok(())
@@ -56,11 +58,12 @@ impl Batch {
     /// # Errors
     ///
     /// `InvalidArgument` beyond a limit; the batch is as it was.
-    pub fn delete(&mut self, key: &[u8]) -> Result<()> {
-        check_key(key)?;
-        self.check_room(key.len())?;
+    pub fn delete<'k>(&mut self, key: impl Into<Key<'k>>) -> Result<()> {
+        let key = key.into();
+        check_key(key.bytes)?;
+        self.check_room(key.bytes.len())?;
         self.packed.push(DELETE);
-        put_bytes(&mut self.packed, key);
+        key.put_packed(&mut self.packed);
         self.operations += 1;
         Ok(())
     }
@@ -115,8 +118,8 @@ impl Batch {
     }
 
     fn check_room(&self, bytes: usize) -> Result<()> {
-        // A kind byte and two lengths of five bytes at most come on top.
-        let size = self.packed.len() + bytes + 11;
+        // A kind byte, a bucket's number and two lengths of five bytes at most come on top.
+        let size = self.packed.len() + bytes + 16;
         if size > BATCH_BYTES_MAX { Err(too_large(size)) } else { Ok(()) }
     }
 }
@@ -125,7 +128,7 @@ impl Batch {
 fn check_operation(rest: &mut &[u8]) -> Option<Result<()>> {
     let (&kind, after) = rest.split_first()?;
     *rest = after;
-    let key = take_bytes(rest)?;
+    let key = Key::from_packed(take_bytes(rest)?)?.bytes;
     match kind {
         PUT => {
             let value = take_bytes(rest)?;
@@ -189,7 +192,7 @@ mod tests {
         batch.delete(b"other").expect("within the limits");
         for length in 0..batch.packed_bytes() {
             match Batch::from_packed(batch.as_packed()[..length].to_vec()) {
-                Ok(shorter) => assert!([0, 11].contains(&length) && shorter.len() == length / 11, "{length}"),
+                Ok(shorter) => assert!([0, 12].contains(&length) && shorter.len() == length / 12, "{length}"),
                 Err(error) => assert!(matches!(error, Error::InvalidArgument(_)), "{error}"),
             }
         }

@@ -2,6 +2,8 @@
 
 use crate::bindings::esker::kv::types as wit;
 use crate::bindings::exports::esker::kv::maintenance as wit_maintenance;
+use crate::bucket::{Bucket, BucketInfo};
+use crate::condition::{Condition, Expected};
 use crate::error::{Corruption, Error};
 use crate::job::{Job, JobKind};
 use crate::options::{
@@ -20,6 +22,11 @@ impl From<wit::Error> for Error {
                 Self::Corrupt(Corruption { file: at.file, offset: at.offset, message: at.message })
             }
             wit::Error::CannotOpen(message) => Self::CannotOpen(message),
+            wit::Error::NoSuchBucket(message) => Self::NoSuchBucket(message),
+            wit::Error::AccessDenied(message) => Self::AccessDenied(message),
+            wit::Error::ConditionFailed(places) => {
+                Self::ConditionFailed(places.into_iter().map(|place| place as usize).collect())
+            }
             wit::Error::Io(message) => Self::Io(message),
             wit::Error::Bug(message) => Self::Bug(message),
         }
@@ -92,6 +99,23 @@ pub(crate) fn durability(from: Durability) -> wit::Durability {
         Durability::Buffered => wit::Durability::Buffered,
         Durability::Synced => wit::Durability::Synced,
     }
+}
+
+pub(crate) fn condition(from: &Condition<'_>) -> wit::Condition {
+    let expected = match from.expected {
+        Expected::Absent => wit::Expected::Absent,
+        Expected::Equals(value) => wit::Expected::Equals(value.to_vec()),
+        Expected::UnchangedSince(sequence) => wit::Expected::UnchangedSince(sequence),
+    };
+    wit::Condition { bucket: from.key.bucket.number(), key: from.key.bytes.to_vec(), expected }
+}
+
+pub(crate) fn versioned(from: wit::Versioned) -> (Vec<u8>, u64) {
+    (from.value, from.sequence)
+}
+
+pub(crate) fn bucket_info(from: wit::BucketInfo) -> BucketInfo {
+    BucketInfo { bucket: Bucket::new(from.number), name: from.name }
 }
 
 pub(crate) fn key_range(from: KeyRange) -> wit::KeyRange {

@@ -34,6 +34,18 @@ pub enum Error {
     #[error("{0}")]
     CannotOpen(String),
 
+    /// There is no such bucket.
+    #[error("{0}")]
+    NoSuchBucket(String),
+
+    /// Whoever runs the store does not allow the call.
+    #[error("{0}")]
+    AccessDenied(String),
+
+    /// Conditions of a write did not hold: their places, ascending. Nothing was written.
+    #[error("the write's conditions number {0:?} did not hold: nothing was written")]
+    ConditionFailed(Vec<usize>),
+
     /// The file system answered with another error.
     #[error("{0}")]
     Io(String),

@@ -3,6 +3,8 @@
 
 use crate::batch::Batch;
 use crate::bindings::exports::esker::kv::{kv_store, maintenance};
+use crate::bucket::{Bucket, BucketInfo, Key};
+use crate::condition::Condition;
 use crate::convert;
 use crate::dir_lock::DirLock;
 use crate::error::{Error, Result};
@@ -130,30 +132,91 @@ impl Instance {
     }
 
     /// The value of `key` in the latest state.
-    pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.call(|kv, wasm, store| kv.store().call_get(wasm, store, key))
+    pub fn get<'k>(&mut self, key: impl Into<Key<'k>>) -> Result<Option<Vec<u8>>> {
+        let Key { bucket, bytes } = key.into();
+        self.call(|kv, wasm, store| kv.store().call_get(wasm, store, bucket.number(), bytes))
     }
 
-    /// The values of many keys, in their order, all from one state.
-    pub fn get_many(&mut self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
-        self.call(|kv, wasm, store| kv.store().call_get_many(wasm, store, keys))
+    /// The value of `key` in the latest state, with the sequence number of the write that made it.
+    pub fn get_with_sequence<'k>(&mut self, key: impl Into<Key<'k>>) -> Result<Option<(Vec<u8>, u64)>> {
+        let Key { bucket, bytes } = key.into();
+        let found = self
+            .call(|kv, wasm, store| kv.store().call_get_with_sequence(wasm, store, bucket.number(), bytes))?;
+        Ok(found.map(convert::versioned))
+    }
+
+    /// The values of many keys of a bucket, in their order, all from one state.
+    pub fn get_many(&mut self, bucket: Bucket, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.call(|kv, wasm, store| kv.store().call_get_many(wasm, store, bucket.number(), keys))
     }
 
     /// Whether `key` is there, without its value.
-    pub fn contains(&mut self, key: &[u8]) -> Result<bool> {
-        self.call(|kv, wasm, store| kv.store().call_contains(wasm, store, key))
+    pub fn contains<'k>(&mut self, key: impl Into<Key<'k>>) -> Result<bool> {
+        let Key { bucket, bytes } = key.into();
+        self.call(|kv, wasm, store| kv.store().call_contains(wasm, store, bucket.number(), bytes))
     }
 
     /// Sets `key` to `value`. Returns the write's sequence number.
-    pub fn put(&mut self, key: &[u8], value: &[u8], durability: Durability) -> Result<u64> {
+    pub fn put<'k>(&mut self, key: impl Into<Key<'k>>, value: &[u8], durability: Durability) -> Result<u64> {
+        let Key { bucket, bytes } = key.into();
         let durability = convert::durability(durability);
-        self.call(|kv, wasm, store| kv.store().call_put(wasm, store, key, value, durability))
+        self.call(|kv, wasm, store| {
+            kv.store().call_put(wasm, store, bucket.number(), bytes, value, durability)
+        })
     }
 
     /// Removes `key`. Returns the write's sequence number.
-    pub fn delete(&mut self, key: &[u8], durability: Durability) -> Result<u64> {
+    pub fn delete<'k>(&mut self, key: impl Into<Key<'k>>, durability: Durability) -> Result<u64> {
+        let Key { bucket, bytes } = key.into();
         let durability = convert::durability(durability);
-        self.call(|kv, wasm, store| kv.store().call_delete(wasm, store, key, durability))
+        self.call(|kv, wasm, store| kv.store().call_delete(wasm, store, bucket.number(), bytes, durability))
+    }
+
+    /// Applies the operations of `batch` if every condition holds in the latest state; else the error is
+    /// `ConditionFailed`. Returns the sequence number of the last operation.
+    pub fn write_if(
+        &mut self,
+        batch: &Batch,
+        conditions: &[Condition<'_>],
+        durability: Durability,
+    ) -> Result<u64> {
+        let conditions: Vec<_> = conditions.iter().map(convert::condition).collect();
+        let durability = convert::durability(durability);
+        self.call(|kv, wasm, store| {
+            kv.store().call_write_packed_if(wasm, store, batch.as_packed(), &conditions, durability)
+        })
+    }
+
+    /// Adds `delta` to the number that `key` holds in decimal digits; an absent key counts as 0. Returns the sum, which
+    /// the key then holds, and the write's sequence number.
+    pub fn increment<'k>(
+        &mut self,
+        key: impl Into<Key<'k>>,
+        delta: i64,
+        durability: Durability,
+    ) -> Result<(i64, u64)> {
+        let Key { bucket, bytes } = key.into();
+        let durability = convert::durability(durability);
+        self.call(|kv, wasm, store| {
+            kv.store().call_increment(wasm, store, bucket.number(), bytes, delta, durability)
+        })
+    }
+
+    /// The bucket of this name, which is made where there is none. It is durable then.
+    pub fn create_bucket(&mut self, name: &str) -> Result<Bucket> {
+        self.call(|kv, wasm, store| kv.store().call_create_bucket(wasm, store, name)).map(Bucket::new)
+    }
+
+    /// The bucket of this name, if there is one.
+    pub fn bucket(&mut self, name: &str) -> Result<Option<Bucket>> {
+        let found = self.call(|kv, wasm, store| kv.store().call_bucket(wasm, store, name))?;
+        Ok(found.map(Bucket::new))
+    }
+
+    /// All buckets, in the order of their numbers: the default one first.
+    pub fn buckets(&mut self) -> Result<Vec<BucketInfo>> {
+        let found = self.call(|kv, wasm, store| kv.store().call_buckets(wasm, store))?;
+        Ok(found.into_iter().map(convert::bucket_info).collect())
     }
 
     /// Applies the operations of `batch` as one atomic write. Returns the sequence number of the last one.
@@ -169,8 +232,10 @@ impl Instance {
 
     /// Starts to read a range page by page.
     pub fn scan(&mut self, range: KeyRange, options: ScanOptions) -> Result<CursorHandle> {
+        let bucket = options.bucket.number();
         let (range, options) = (convert::key_range(range), convert::scan_options(options));
-        self.call(|kv, wasm, store| kv.store().call_scan(wasm, store, &range, options)).map(CursorHandle)
+        self.call(|kv, wasm, store| kv.store().call_scan(wasm, store, bucket, &range, options))
+            .map(CursorHandle)
     }
 
     /// The next entries of a scan: at most `max_items`, and no more after `max_bytes` have been gathered (but at
@@ -203,12 +268,14 @@ impl Instance {
     /// The first `limit` entries from `start` (inclusive) to `end` (exclusive), in one call.
     pub fn read_key_range(
         &mut self,
+        bucket: Bucket,
         start: &[u8],
         end: &[u8],
         limit: u32,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let entries =
-            self.call(|kv, wasm, store| kv.store().call_read_key_range(wasm, store, start, end, limit))?;
+        let bucket = bucket.number();
+        let entries = self
+            .call(|kv, wasm, store| kv.store().call_read_key_range(wasm, store, bucket, start, end, limit))?;
         Ok(entries.into_iter().map(convert::entry).collect())
     }
 
@@ -223,8 +290,19 @@ impl Instance {
     }
 
     /// The value of `key` in the state of a snapshot.
-    pub fn snapshot_get(&mut self, snapshot: &SnapshotHandle, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.call(|kv, wasm, _| kv.snapshot().call_get(wasm, snapshot.0, key))
+    pub fn snapshot_get<'k>(
+        &mut self,
+        snapshot: &SnapshotHandle,
+        key: impl Into<Key<'k>>,
+    ) -> Result<Option<Vec<u8>>> {
+        let Key { bucket, bytes } = key.into();
+        self.call(|kv, wasm, _| kv.snapshot().call_get(wasm, snapshot.0, bucket.number(), bytes))
+    }
+
+    /// The buckets of a snapshot's state.
+    pub fn snapshot_buckets(&mut self, snapshot: &SnapshotHandle) -> Result<Vec<BucketInfo>> {
+        let found = self.call(|kv, wasm, _| kv.snapshot().call_buckets(wasm, snapshot.0))?;
+        Ok(found.into_iter().map(convert::bucket_info).collect())
     }
 
     /// Starts to read a range of a snapshot's state page by page.
@@ -234,13 +312,23 @@ impl Instance {
         range: KeyRange,
         options: ScanOptions,
     ) -> Result<CursorHandle> {
+        let bucket = options.bucket.number();
         let (range, options) = (convert::key_range(range), convert::scan_options(options));
-        self.call(|kv, wasm, _| kv.snapshot().call_scan(wasm, snapshot.0, &range, options)).map(CursorHandle)
+        self.call(|kv, wasm, _| kv.snapshot().call_scan(wasm, snapshot.0, bucket, &range, options))
+            .map(CursorHandle)
     }
 
     /// Gives a snapshot back, so that compaction need no longer keep what only it can see.
     pub fn drop_snapshot(&mut self, snapshot: SnapshotHandle) {
         self.drop_resource(snapshot.0);
+    }
+
+    /// The sequence number of the last write.
+    pub fn last_sequence(&mut self) -> Result<u64> {
+        let snapshot = self.snapshot()?;
+        let sequence = self.snapshot_sequence(&snapshot);
+        self.drop_snapshot(snapshot);
+        sequence
     }
 
     /// Makes every write so far durable.

@@ -10,8 +10,10 @@
 //! ```
 
 use crate::batch::Batch;
+use crate::bucket::{Bucket, BucketInfo, Key};
 use crate::chores::Chores;
 use crate::commit_queue::{CommitQueue, Request};
+use crate::condition::{Condition, Expected};
 use crate::error::{Error, Result};
 use crate::instance::{CursorHandle, Instance, SnapshotHandle};
 use crate::job_pool::JobPool;
@@ -72,12 +74,7 @@ impl KvStore {
         let sandbox = Sandbox::for_store(&dir, &options).paced(&pace);
         let recovered = match options.readers {
             None | Some(0) => 0,
-            Some(_) => {
-                let snapshot = instance.snapshot()?;
-                let sequence = instance.snapshot_sequence(&snapshot)?;
-                instance.drop_snapshot(snapshot);
-                sequence
-            }
+            Some(_) => instance.last_sequence()?,
         };
         let readers = ReaderPool::new(runtime, dir.as_ref(), &options, recovered);
         let shared = Arc::new(Shared::new(instance, pace, readers));
@@ -97,28 +94,42 @@ impl KvStore {
     }
 
     /// The value of `key` in the latest state.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub fn get<'k>(&self, key: impl Into<Key<'k>>) -> Result<Option<Vec<u8>>> {
+        let key = key.into();
         let _timed = self.latencies().get.time();
         self.read_anywhere(|reader| reader.get(key), |instance| instance.get(key))
     }
 
-    /// The values of many keys, in their order, all from one state.
-    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
+    /// The value of `key` in the latest state, with the sequence number of the write that made it: for
+    /// [`Expected::UnchangedSince`].
+    pub fn get_with_sequence<'k>(&self, key: impl Into<Key<'k>>) -> Result<Option<(Vec<u8>, u64)>> {
+        let key = key.into();
+        let _timed = self.latencies().get.time();
+        self.read_anywhere(|reader| reader.get_with_sequence(key), |instance| instance.get_with_sequence(key))
+    }
+
+    /// The values of many keys of a bucket, in their order, all from one state.
+    pub fn get_many<K: AsRef<[u8]>>(&self, bucket: Bucket, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
         let _timed = self.latencies().get.time();
         let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.as_ref().to_vec()).collect();
-        self.read_anywhere(|reader| reader.lock().get_many(&keys), |instance| instance.get_many(&keys))
+        self.read_anywhere(
+            |reader| reader.lock().get_many(bucket, &keys),
+            |instance| instance.get_many(bucket, &keys),
+        )
     }
 
     /// Whether `key` is there, without its value.
-    pub fn contains(&self, key: &[u8]) -> Result<bool> {
+    pub fn contains<'k>(&self, key: impl Into<Key<'k>>) -> Result<bool> {
+        let key = key.into();
         let _timed = self.latencies().get.time();
         self.read_anywhere(|reader| reader.contains(key), |instance| instance.contains(key))
     }
 
     /// Sets `key` to `value`. Returns the write's sequence number.
-    pub fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> Result<u64> {
+    pub fn put<'k>(&self, key: impl Into<Key<'k>>, value: &[u8], durability: Durability) -> Result<u64> {
+        let key = key.into();
         let _timed = self.latencies().put.time();
-        self.shared().pace.before_write(key.len() + value.len());
+        self.shared().pace.before_write(key.bytes.len() + value.len());
         if let Some(mut turn) = self.shared().free_turn(durability) {
             match turn.write(self.readers(), durability, |instance| instance.put(key, value, durability)) {
                 Err(Error::Busy(_)) if self.has_workers() => {}
@@ -131,9 +142,10 @@ impl KvStore {
     }
 
     /// Removes `key`. Returns the write's sequence number.
-    pub fn delete(&self, key: &[u8], durability: Durability) -> Result<u64> {
+    pub fn delete<'k>(&self, key: impl Into<Key<'k>>, durability: Durability) -> Result<u64> {
+        let key = key.into();
         let _timed = self.latencies().put.time();
-        self.shared().pace.before_write(key.len());
+        self.shared().pace.before_write(key.bytes.len());
         if let Some(mut turn) = self.shared().free_turn(durability) {
             match turn.write(self.readers(), durability, |instance| instance.delete(key, durability)) {
                 Err(Error::Busy(_)) if self.has_workers() => {}
@@ -143,6 +155,77 @@ impl KvStore {
         let mut batch = Batch::new();
         batch.delete(key)?;
         self.queue(batch, durability)
+    }
+
+    /// [`write`](Self::write), if every condition holds in the latest state. Else the error is `ConditionFailed` and
+    /// nothing is written.
+    ///
+    /// Where the write is to be synced, and the sync fails, the error is that of the sync, and the write may stay.
+    pub fn write_if(
+        &self,
+        batch: &Batch,
+        conditions: &[Condition<'_>],
+        durability: Durability,
+    ) -> Result<u64> {
+        let bytes = batch.as_packed().len();
+        self.write_alone(bytes, durability, |instance, durability| {
+            let sequence = instance.write_if(batch, conditions, durability)?;
+            Ok((sequence, sequence))
+        })
+    }
+
+    /// Sets `key` to `new`, or removes it (`None`), if it has the value `old`, or none (`None`). Returns whether it had.
+    pub fn compare_and_swap<'k>(
+        &self,
+        key: impl Into<Key<'k>>,
+        old: Option<&[u8]>,
+        new: Option<&[u8]>,
+        durability: Durability,
+    ) -> Result<bool> {
+        let key = key.into();
+        let mut batch = Batch::new();
+        match new {
+            Some(value) => batch.put(key, value)?,
+            None => batch.delete(key)?,
+        }
+        let expected = old.map_or(Expected::Absent, Expected::Equals);
+        match self.write_if(&batch, &[Condition { key, expected }], durability) {
+            Ok(_) => Ok(true),
+            Err(Error::ConditionFailed(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Adds `delta` to the number that `key` holds in decimal digits, with a `-` before a negative one; an absent key
+    /// counts as 0. Returns the sum, which the key then holds.
+    ///
+    /// `InvalidArgument` where the value is no number or the sum does not fit 64 bits; nothing is written then.
+    pub fn increment<'k>(&self, key: impl Into<Key<'k>>, delta: i64, durability: Durability) -> Result<i64> {
+        let key = key.into();
+        self.write_alone(key.bytes.len(), durability, |instance, durability| {
+            instance.increment(key, delta, durability)
+        })
+    }
+
+    /// The bucket of this name, which is made where there is none. It is durable when the call returns. A name has 1 to
+    /// 255 bytes and no control characters.
+    pub fn create_bucket(&self, name: &str) -> Result<Bucket> {
+        if let Some(bucket) = self.bucket(name)? {
+            return Ok(bucket);
+        }
+        self.write_alone(name.len(), Durability::Synced, |instance, _| {
+            Ok((instance.create_bucket(name)?, instance.last_sequence()?))
+        })
+    }
+
+    /// The bucket of this name, if there is one.
+    pub fn bucket(&self, name: &str) -> Result<Option<Bucket>> {
+        self.read(|instance| instance.bucket(name))
+    }
+
+    /// All buckets, in the order of their numbers: the default one first.
+    pub fn buckets(&self) -> Result<Vec<BucketInfo>> {
+        self.read(Instance::buckets)
     }
 
     /// Applies the operations of `batch` as one atomic write: all of them or none survive a crash. Returns the
@@ -171,10 +254,16 @@ impl KvStore {
     }
 
     /// The first `limit` entries from `start` (inclusive) to `end` (exclusive), in one call.
-    pub fn read_key_range(&self, start: &[u8], end: &[u8], limit: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub fn read_key_range(
+        &self,
+        bucket: Bucket,
+        start: &[u8],
+        end: &[u8],
+        limit: u32,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         self.read_anywhere(
-            |reader| reader.read_key_range(start, end, limit),
-            |instance| instance.read_key_range(start, end, limit),
+            |reader| reader.read_key_range(bucket, start, end, limit),
+            |instance| instance.read_key_range(bucket, start, end, limit),
         )
     }
 
@@ -300,6 +389,39 @@ impl KvStore {
 
     pub(crate) fn drop_snapshot(&self, snapshot: SnapshotHandle) {
         self.shared().turn().instance.drop_snapshot(snapshot);
+    }
+
+    /// A write that has to see the store as it is when its turn comes, and cannot be put together with others. `call`
+    /// returns an answer and the write's sequence number. Its sync is shared with others all the same.
+    fn write_alone<T>(
+        &self,
+        bytes: usize,
+        durability: Durability,
+        call: impl Fn(&mut Instance, Durability) -> Result<(T, u64)>,
+    ) -> Result<T> {
+        let _timed = self.latencies().put.time();
+        self.shared().pace.before_write(bytes);
+        let free = self.shared().free_turn(durability);
+        let (now, then_synced) = match &free {
+            Some(_) => (durability, false),
+            None if durability == Durability::Synced => (Durability::Buffered, true),
+            None => (durability, false),
+        };
+        let mut turn = free;
+        let answer = self.shared().retry_while_busy(self.has_workers(), &mut turn, &mut |turn| {
+            let mut answer = None;
+            turn.write(self.readers(), now, |instance| {
+                let (value, sequence) = call(instance, now)?;
+                answer = Some(value);
+                Ok(sequence)
+            })?;
+            Ok(answer.expect("a write that succeeded has an answer"))
+        })?;
+        drop(turn);
+        if then_synced {
+            self.queue(Batch::new(), Durability::Synced)?;
+        }
+        Ok(answer)
     }
 
     fn queue(&self, batch: Batch, durability: Durability) -> Result<u64> {

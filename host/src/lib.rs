@@ -86,8 +86,10 @@
 mod append_map;
 mod batch;
 mod bindings;
+mod bucket;
 mod chores;
 mod commit_queue;
+mod condition;
 mod convert;
 mod dir_lock;
 mod error;
@@ -114,6 +116,8 @@ mod worker;
 mod worker_command;
 
 pub use batch::{Batch, limits};
+pub use bucket::{Bucket, BucketInfo, Key};
+pub use condition::{Condition, Expected};
 pub use dir_lock::DirLock;
 pub use error::{Corruption, Error, Result};
 pub use instance::{CursorHandle, Instance, SnapshotHandle};

@@ -1,5 +1,6 @@
 //! How a store is opened, how far a write goes, and what is asked about it: plain data, mirroring the contract.
 
+use crate::bucket::Bucket;
 use crate::worker_command::WorkerCommand;
 
 /// How a store is opened. What is `None` takes its default, which `wit/esker.wit` states.
@@ -184,6 +185,8 @@ fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
 /// What a scan reads and in which order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ScanOptions {
+    /// The bucket whose keys are read.
+    pub bucket: Bucket,
     /// From the last key to the first.
     pub reverse: bool,
     /// Leave the values out: they read as empty.

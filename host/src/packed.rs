@@ -3,13 +3,17 @@
 
 /// Appends the length of `bytes`, then `bytes`.
 pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    let mut length = bytes.len();
+    put_length(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+/// Appends a length.
+pub fn put_length(out: &mut Vec<u8>, mut length: usize) {
     while length >= 0x80 {
         out.push((length & 0x7f) as u8 | 0x80);
         length >>= 7;
     }
     out.push(length as u8);
-    out.extend_from_slice(bytes);
 }
 
 /// Takes a byte string off the front of `rest`; `None` where the bytes end early or the length is not as it

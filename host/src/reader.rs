@@ -1,6 +1,7 @@
 //! Follows a store by its files: another instance of the component that reads while a primary writes.
 
 use crate::bindings::exports::esker::kv::{kv_store, maintenance};
+use crate::bucket::{Bucket, BucketInfo, Key};
 use crate::convert;
 use crate::error::{Error, Result};
 use crate::instance::{CursorHandle, Ended, Wasm, in_directory, trap};
@@ -62,19 +63,34 @@ impl Reader {
     }
 
     /// The value of `key`.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.lock().get(key)
+    pub fn get<'k>(&self, key: impl Into<Key<'k>>) -> Result<Option<Vec<u8>>> {
+        self.lock().get(key.into())
     }
 
-    /// The values of many keys, in their order.
-    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
+    /// The value of `key`, with the sequence number of the write that made it.
+    pub fn get_with_sequence<'k>(&self, key: impl Into<Key<'k>>) -> Result<Option<(Vec<u8>, u64)>> {
+        self.lock().get_with_sequence(key.into())
+    }
+
+    /// The values of many keys of a bucket, in their order.
+    pub fn get_many<K: AsRef<[u8]>>(&self, bucket: Bucket, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
         let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.as_ref().to_vec()).collect();
-        self.lock().get_many(&keys)
+        self.lock().get_many(bucket, &keys)
     }
 
     /// Whether `key` is there, without its value.
-    pub fn contains(&self, key: &[u8]) -> Result<bool> {
-        self.lock().contains(key)
+    pub fn contains<'k>(&self, key: impl Into<Key<'k>>) -> Result<bool> {
+        self.lock().contains(key.into())
+    }
+
+    /// The bucket of this name, if there is one in what is seen.
+    pub fn bucket(&self, name: &str) -> Result<Option<Bucket>> {
+        self.lock().bucket(name)
+    }
+
+    /// The buckets that are seen, in the order of their numbers: the default one first.
+    pub fn buckets(&self) -> Result<Vec<BucketInfo>> {
+        self.lock().buckets()
     }
 
     /// Reads a range, in the state that is seen at this moment.
@@ -84,8 +100,14 @@ impl Reader {
     }
 
     /// The first `limit` entries from `start` (inclusive) to `end` (exclusive), in one call.
-    pub fn read_key_range(&self, start: &[u8], end: &[u8], limit: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        self.lock().read_key_range(start, end, limit)
+    pub fn read_key_range(
+        &self,
+        bucket: Bucket,
+        start: &[u8],
+        end: &[u8],
+        limit: u32,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.lock().read_key_range(bucket, start, end, limit)
     }
 
     /// What the reader sees and has done, as a JSON object (docs/stats.md).
@@ -154,32 +176,54 @@ impl ReaderInstance {
         Ok(self.sequence)
     }
 
-    pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.call(|kv, wasm, reader| kv.reader().call_get(wasm, reader, key))
+    pub fn get(&mut self, key: Key<'_>) -> Result<Option<Vec<u8>>> {
+        self.call(|kv, wasm, reader| kv.reader().call_get(wasm, reader, key.bucket.number(), key.bytes))
     }
 
-    pub fn get_many(&mut self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
-        self.call(|kv, wasm, reader| kv.reader().call_get_many(wasm, reader, keys))
+    pub fn get_with_sequence(&mut self, key: Key<'_>) -> Result<Option<(Vec<u8>, u64)>> {
+        let (bucket, bytes) = (key.bucket.number(), key.bytes);
+        let found =
+            self.call(|kv, wasm, reader| kv.reader().call_get_with_sequence(wasm, reader, bucket, bytes))?;
+        Ok(found.map(convert::versioned))
     }
 
-    pub fn contains(&mut self, key: &[u8]) -> Result<bool> {
-        self.call(|kv, wasm, reader| kv.reader().call_contains(wasm, reader, key))
+    pub fn get_many(&mut self, bucket: Bucket, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.call(|kv, wasm, reader| kv.reader().call_get_many(wasm, reader, bucket.number(), keys))
+    }
+
+    pub fn contains(&mut self, key: Key<'_>) -> Result<bool> {
+        self.call(|kv, wasm, reader| kv.reader().call_contains(wasm, reader, key.bucket.number(), key.bytes))
+    }
+
+    fn bucket(&mut self, name: &str) -> Result<Option<Bucket>> {
+        let found = self.call(|kv, wasm, reader| kv.reader().call_bucket(wasm, reader, name))?;
+        Ok(found.map(Bucket::new))
+    }
+
+    fn buckets(&mut self) -> Result<Vec<BucketInfo>> {
+        let found = self.call(|kv, wasm, reader| kv.reader().call_buckets(wasm, reader))?;
+        Ok(found.into_iter().map(convert::bucket_info).collect())
     }
 
     pub fn scan(&mut self, range: KeyRange, options: ScanOptions) -> Result<CursorHandle> {
+        let bucket = options.bucket.number();
         let (range, options) = (convert::key_range(range), convert::scan_options(options));
-        let cursor = self.call(|kv, wasm, reader| kv.reader().call_scan(wasm, reader, &range, options))?;
+        let cursor =
+            self.call(|kv, wasm, reader| kv.reader().call_scan(wasm, reader, bucket, &range, options))?;
         Ok(CursorHandle::new(cursor))
     }
 
     pub fn read_key_range(
         &mut self,
+        bucket: Bucket,
         start: &[u8],
         end: &[u8],
         limit: u32,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let entries =
-            self.call(|kv, wasm, reader| kv.reader().call_read_key_range(wasm, reader, start, end, limit))?;
+        let bucket = bucket.number();
+        let entries = self.call(|kv, wasm, reader| {
+            kv.reader().call_read_key_range(wasm, reader, bucket, start, end, limit)
+        })?;
         Ok(entries.into_iter().map(convert::entry).collect())
     }
 

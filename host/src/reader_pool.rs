@@ -153,7 +153,7 @@ fn answer<T>(slot: &mut Slot, answered: Result<T>) -> Option<T> {
     match answered {
         Ok(value) => Some(value),
         // The caller's mistake: the primary tells.
-        Err(Error::InvalidArgument(_)) => None,
+        Err(Error::InvalidArgument(_) | Error::NoSuchBucket(_)) => None,
         Err(_) => {
             *slot = Slot { reader: None, failed: Some(Instant::now()) };
             None

@@ -1,5 +1,6 @@
 //! A snapshot: a state of the store that later writes do not change.
 
+use crate::bucket::{BucketInfo, Key};
 use crate::error::Result;
 use crate::instance::SnapshotHandle;
 use crate::kv_store::KvStore;
@@ -31,8 +32,18 @@ impl Snapshot {
     /// # Errors
     ///
     /// What the store answers.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub fn get<'k>(&self, key: impl Into<Key<'k>>) -> Result<Option<Vec<u8>>> {
+        let key = key.into();
         self.store.read(|instance| instance.snapshot_get(self.handle(), key))
+    }
+
+    /// The buckets of this state, in the order of their numbers: the default one first.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers.
+    pub fn buckets(&self) -> Result<Vec<BucketInfo>> {
+        self.store.read(|instance| instance.snapshot_buckets(self.handle()))
     }
 
     /// Reads a range of this state.

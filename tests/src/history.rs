@@ -403,6 +403,7 @@ impl Writer {
             reverse: self.rng.percent(50),
             keys_only: self.rng.percent(25),
             limit: self.rng.pick(&[None, None, Some(0), Some(1), Some(7)]),
+            ..ScanOptions::default()
         }
     }
 

@@ -1,7 +1,9 @@
 //! Reads and writes through the host, one thread: answers, limits, snapshots, scans, durability, traps.
 #![cfg(feature = "component")]
 
-use esker_host::{Batch, Durability, Error, Instance, KeyRange, KvStore, Options, ScanOptions, limits};
+use esker_host::{
+    Batch, Bucket, Durability, Error, Instance, KeyRange, KvStore, Options, ScanOptions, limits,
+};
 use esker_tests::host::{open, open_instance, runtime, small};
 use esker_tests::temp_dir::TempDir;
 
@@ -44,11 +46,14 @@ fn every_way_to_write_is_seen_by_every_way_to_read() {
 
     assert_eq!(store.get(b"a"), Ok(None));
     assert_eq!(store.get(b"c"), Ok(Some(vec![])));
-    assert_eq!(store.get_many(&[&b"d"[..], b"b", b"c"]), Ok(vec![Some(b"4".to_vec()), None, Some(vec![])]));
+    assert_eq!(
+        store.get_many(Bucket::DEFAULT, &[&b"d"[..], b"b", b"c"]),
+        Ok(vec![Some(b"4".to_vec()), None, Some(vec![])])
+    );
     assert_eq!((store.contains(b"d"), store.contains(b"b")), (Ok(true), Ok(false)));
     let left = vec![(b"c".to_vec(), vec![]), (b"d".to_vec(), b"4".to_vec())];
-    assert_eq!(store.read_key_range(b"a", b"z", 10), Ok(left.clone()));
-    assert_eq!(store.read_key_range(b"a", b"z", 1), Ok(left[..1].to_vec()));
+    assert_eq!(store.read_key_range(Bucket::DEFAULT, b"a", b"z", 10), Ok(left.clone()));
+    assert_eq!(store.read_key_range(Bucket::DEFAULT, b"a", b"z", 1), Ok(left[..1].to_vec()));
     assert_eq!(scan(&store, KeyRange::all(), ScanOptions::default()), left);
 }
 
@@ -177,9 +182,9 @@ fn an_answer_that_no_call_can_carry_is_refused_before_it_traps() {
         store.put(&key(number), &vec![0; 16 << 20], Durability::Buffered).expect("put");
     }
     let keys: Vec<_> = (0..3).map(key).collect();
-    let error = store.get_many(&keys).expect_err("48 MiB");
+    let error = store.get_many(Bucket::DEFAULT, &keys).expect_err("48 MiB");
     assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
-    let error = store.read_key_range(&key(0), &key(9), 9).expect_err("48 MiB");
+    let error = store.read_key_range(Bucket::DEFAULT, &key(0), &key(9), 9).expect_err("48 MiB");
     assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
     assert_eq!(
         scan(&store, KeyRange::all(), ScanOptions::default()).len(),
@@ -192,9 +197,9 @@ fn an_answer_that_no_call_can_carry_is_refused_before_it_traps() {
 fn a_malformed_packed_batch_is_refused_by_the_component_too() {
     let dir = TempDir::new();
     let mut instance = open_instance(dir.path());
-    let error = instance.write_packed(b"\x01\x05ab", Durability::Buffered).expect_err("it is cut off");
+    let error = instance.write_packed(b"\x01\x05\0ab", Durability::Buffered).expect_err("it is cut off");
     assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
-    assert_eq!(instance.write_packed(b"\x01\x01a\x01b", Durability::Buffered), Ok(1));
+    assert_eq!(instance.write_packed(b"\x01\x02\0a\x01b", Durability::Buffered), Ok(1));
     assert_eq!(instance.get(b"a"), Ok(Some(b"b".to_vec())));
 }
 
@@ -290,7 +295,10 @@ fn a_store_of_ordinary_values_keeps_within_the_memory_it_plans_with_and_a_margin
     for number in 0..3_200 {
         store.put(&key(number % 1_600), &value, Durability::Deferred).expect("put");
     }
-    assert_eq!(store.get_many(&(0..300).map(key).collect::<Vec<_>>()).expect("get").len(), 300);
+    assert_eq!(
+        store.get_many(Bucket::DEFAULT, &(0..300).map(key).collect::<Vec<_>>()).expect("get").len(),
+        300
+    );
     while store.compact(1 << 20).expect("compact").more {}
     let found = store.scan(KeyRange::all(), ScanOptions::default()).expect("scan");
     assert_eq!(found.map(|entry| entry.expect("next").1.len()).sum::<usize>(), 1_600 * value.len());

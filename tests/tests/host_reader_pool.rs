@@ -1,7 +1,7 @@
 //! Readers behind a `KvStore`: reads of many threads at the same time, each of which sees what was acknowledged before.
 #![cfg(feature = "component")]
 
-use esker_host::{Batch, Durability, Error, KeyRange, KvStore, Options, ScanOptions};
+use esker_host::{Batch, Bucket, Durability, Error, KeyRange, KvStore, Options, ScanOptions};
 use esker_tests::host::runtime;
 use esker_tests::temp_dir::TempDir;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -96,7 +96,7 @@ fn a_scan_sees_whole_batches_in_one_state() {
                     assert!(numbers.iter().all(|&number| number == first), "{numbers:?}");
                     assert!(numbers.is_empty() || numbers.len() as u64 == KEYS);
                     let keys: Vec<Vec<u8>> = (0..KEYS).map(key).collect();
-                    let many = store.get_many(&keys).expect("reads");
+                    let many = store.get_many(Bucket::DEFAULT, &keys).expect("reads");
                     let many: Vec<u64> = many.iter().flatten().map(|value| number(value)).collect();
                     assert!(many.iter().all(|&number| number == many[0] && number >= first), "{many:?}");
                 }

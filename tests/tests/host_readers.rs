@@ -1,7 +1,7 @@
 //! Readers: other instances of the component that follow a store by its files while a primary writes.
 #![cfg(feature = "component")]
 
-use esker_host::{Durability, Error, KeyRange, Options, Reader, ScanOptions};
+use esker_host::{Bucket, Durability, Error, KeyRange, Options, Reader, ScanOptions};
 use esker_host::{KvStore, Runtime};
 use esker_tests::host::{open, runtime, small};
 use esker_tests::temp_dir::TempDir;
@@ -98,9 +98,12 @@ fn a_reader_sees_as_far_as_it_is_told_and_answers_every_kind_of_read() {
     assert_eq!(reader.sequence(), 0);
     assert_eq!(reader.catch_up_to(60), Ok(60));
     check(&reader, 60);
-    assert_eq!(reader.get_many(&[key(60), key(61)]), Ok(vec![Some(60u64.to_be_bytes().to_vec()), None]));
+    assert_eq!(
+        reader.get_many(Bucket::DEFAULT, &[key(60), key(61)]),
+        Ok(vec![Some(60u64.to_be_bytes().to_vec()), None])
+    );
     assert_eq!((reader.contains(&key(60)), reader.contains(&key(61))), (Ok(true), Ok(false)));
-    let range = reader.read_key_range(&key(1), &key(50), 2).expect("reads");
+    let range = reader.read_key_range(Bucket::DEFAULT, &key(1), &key(50), 2).expect("reads");
     assert_eq!(range.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>(), [key(1), key(2)]);
     assert_eq!(reader.catch_up_to(30), Ok(60), "it does not go back");
 

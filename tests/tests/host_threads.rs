@@ -1,7 +1,7 @@
 //! One store, many threads: every thread finds its own writes, and what goes together stays together.
 #![cfg(feature = "component")]
 
-use esker_host::{Batch, Durability, Error, KeyRange, KvStore, Options, ScanOptions};
+use esker_host::{Batch, Bucket, Durability, Error, KeyRange, KvStore, Options, ScanOptions};
 use esker_tests::host::{open, runtime, small};
 use esker_tests::temp_dir::TempDir;
 use std::collections::BTreeSet;
@@ -84,7 +84,7 @@ fn a_batch_is_seen_whole_or_not_at_all() {
         for _ in 0..2 {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
-                    let both = store.get_many(&["left", "right"]).expect("get");
+                    let both = store.get_many(Bucket::DEFAULT, &["left", "right"]).expect("get");
                     assert_eq!(both[0], both[1]);
                 }
             });

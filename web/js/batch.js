@@ -15,7 +15,7 @@ export class Batch {
 
   put(key, value) {
     this.#packer.byte(1);
-    this.#packer.bytes(key);
+    this.#packer.key(key);
     this.#packer.bytes(value);
     this.#length += 1;
     return this;
@@ -23,7 +23,7 @@ export class Batch {
 
   delete(key) {
     this.#packer.byte(0);
-    this.#packer.bytes(key);
+    this.#packer.key(key);
     this.#length += 1;
     return this;
   }

@@ -4,6 +4,9 @@ import { EskerError } from "./errors.js";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+const NOTHING = new Uint8Array(0);
+/** The number of the bucket that all keys are in. */
+const DEFAULT_BUCKET = new Uint8Array(1);
 
 /** The string that these bytes spell. */
 export const text = (bytes) => decoder.decode(bytes);
@@ -42,20 +45,29 @@ export class Packer {
 
   /** The length and the bytes of a key or value. */
   bytes(value) {
+    this.#bytesAfter(NOTHING, value);
+  }
+
+  /** A key of a batch: the length of all, the bucket's number, the key. */
+  key(value) {
+    this.#bytesAfter(DEFAULT_BUCKET, value);
+  }
+
+  #bytesAfter(prefix, value) {
     // A short string needs no array of its own: its length takes one byte, however it is encoded.
-    if (typeof value === "string" && value.length <= 42) {
-      this.#reserve(1 + value.length * 3);
-      const start = this.length + 1;
+    if (typeof value === "string" && value.length <= 40) {
+      this.#reserve(1 + prefix.length + value.length * 3);
+      const start = this.length + 1 + prefix.length;
+      this.#bytes.set(prefix, this.length + 1);
       const { written } = encoder.encodeInto(value, this.#bytes.subarray(start));
-      this.#bytes[this.length] = written;
+      this.#bytes[this.length] = prefix.length + written;
       this.length = start + written;
       return;
     }
     const bytes = bytesOf(value);
-    this.number(bytes.length);
-    this.#reserve(bytes.length);
-    this.#bytes.set(bytes, this.length);
-    this.length += bytes.length;
+    this.number(prefix.length + bytes.length);
+    this.raw(prefix);
+    this.raw(bytes);
   }
 
   /** Bytes as they are. */

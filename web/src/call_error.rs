@@ -43,6 +43,7 @@ impl From<Error> for CallError {
             ErrorKind::NoSpace => "no-space",
             ErrorKind::Corrupt(_) => "corrupt",
             ErrorKind::CannotOpen => "cannot-open",
+            ErrorKind::NoSuchBucket => "no-such-bucket",
             ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Io => "io",
             ErrorKind::Bug => "bug",
         };

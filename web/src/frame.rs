@@ -114,6 +114,7 @@ impl<'a> Calls<'a> {
                     reverse: flags & 1 != 0,
                     keys_only: flags & 2 != 0,
                     limit: limit.checked_sub(1),
+                    ..ScanOptions::default()
                 };
                 Call::Scan(snapshot, range, options)
             }
@@ -216,7 +217,8 @@ mod tests {
         // The second scan's flags ask for a prefix and a start, which it does not have: the frame ends there.
         let calls: Vec<_> = Calls::new(&frame[..12]).collect();
         assert_eq!(calls[0], Ok(Call::Put(Durability::Synced, b"a", b"x")));
-        let options = ScanOptions { reverse: true, keys_only: true, limit: Some(10) };
+        let options =
+            ScanOptions { reverse: true, keys_only: true, limit: Some(10), ..ScanOptions::default() };
         assert_eq!(calls[1], Ok(Call::Scan(0, KeyRange::all(), options)));
         assert_eq!(calls[2], Ok(Call::Page(9)));
         assert_eq!(calls.len(), 3);

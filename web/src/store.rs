@@ -110,7 +110,12 @@ impl Store {
     /// Those of `scan`.
     pub fn scan(&self, snapshot: f64, range: Range, limit: f64) -> Result<Page> {
         let limit = (limit >= 0.0).then_some(limit as u64);
-        let options = ScanOptions { reverse: range.reverse, keys_only: range.keys_only, limit };
+        let options = ScanOptions {
+            reverse: range.reverse,
+            keys_only: range.keys_only,
+            limit,
+            ..ScanOptions::default()
+        };
         let page = self.core.borrow_mut().scan(snapshot as u64, range.keys, options);
         page.map(Page::new).map_err(thrown)
     }

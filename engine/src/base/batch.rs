@@ -4,10 +4,14 @@
 //! the engine, goes into the log as it is, and is read from there into the memtable.
 //!
 //! ```text
-//! operation = kind (1 byte: 1 put, 0 delete) | varint key length | key | for a put: varint value length | value
+//! operation = kind (1 byte: 1 put, 0 delete) | varint user key length | user key
+//!             for a put: | varint value length | value
 //! ```
+//!
+//! A user key is a bucket's number and a key in it ([`bucket`](super::bucket)): it goes into the tree as it is.
 
-use super::coding::{Decoder, put_bytes};
+use super::bucket::{Bucket, Key};
+use super::coding::{Decoder, put_bytes, put_varint};
 use super::error::{Error, Result};
 use super::key::{KEY_BYTES_MAX, Kind, VALUE_BYTES_MAX};
 
@@ -26,15 +30,15 @@ pub struct Batch {
 pub enum Operation<'a> {
     /// Set the key to the value.
     Put {
-        /// The key.
-        key: &'a [u8],
+        /// The key, with its bucket.
+        user_key: &'a [u8],
         /// Its value.
         value: &'a [u8],
     },
     /// Remove the key.
     Delete {
-        /// The key.
-        key: &'a [u8],
+        /// The key, with its bucket.
+        user_key: &'a [u8],
     },
 }
 
@@ -45,18 +49,28 @@ impl Batch {
     }
 
     /// Adds a put. Limits are checked when the batch is written.
-    pub fn put(&mut self, key: &[u8], value: &[u8]) {
-        self.packed.push(Kind::Put as u8);
-        put_bytes(&mut self.packed, key);
+    pub fn put<'k>(&mut self, key: impl Into<Key<'k>>, value: &[u8]) {
+        self.add(Kind::Put, key.into());
         put_bytes(&mut self.packed, value);
-        self.count += 1;
     }
 
     /// Adds a delete. Limits are checked when the batch is written.
-    pub fn delete(&mut self, key: &[u8]) {
-        self.packed.push(Kind::Delete as u8);
-        put_bytes(&mut self.packed, key);
+    pub fn delete<'k>(&mut self, key: impl Into<Key<'k>>) {
+        self.add(Kind::Delete, key.into());
+    }
+
+    fn add(&mut self, kind: Kind, key: Key<'_>) {
+        self.packed.push(kind as u8);
+        put_varint(&mut self.packed, (key.bucket.encoded_bytes() + key.bytes.len()) as u64);
+        key.bucket.put(&mut self.packed);
+        self.packed.extend_from_slice(key.bytes);
         self.count += 1;
+    }
+
+    /// Adds the operations of another batch.
+    pub fn append(&mut self, other: &Self) {
+        self.packed.extend_from_slice(&other.packed);
+        self.count += other.count;
     }
 
     /// The number of operations.
@@ -86,7 +100,7 @@ impl Batch {
     ///
     /// `InvalidArgument`, with the offset, where the bytes are no batch or a limit is exceeded.
     pub fn from_packed(packed: Vec<u8>) -> Result<Self> {
-        let count = check(&packed)?;
+        let count = check(&packed, &mut |_| Ok(()))?;
         Ok(Self { packed, count })
     }
 
@@ -96,7 +110,16 @@ impl Batch {
     ///
     /// `InvalidArgument`.
     pub fn check(&self) -> Result<()> {
-        check(&self.packed).map(|_| ())
+        self.check_buckets(&mut |_| Ok(()))
+    }
+
+    /// Checks the limits of every key and value, and each operation's bucket with `check_bucket`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument`, and those of `check_bucket`.
+    pub fn check_buckets(&self, check_bucket: &mut dyn FnMut(Bucket) -> Result<()>) -> Result<()> {
+        check(&self.packed, check_bucket).map(|_| ())
     }
 
     /// The operations in order.
@@ -106,7 +129,7 @@ impl Batch {
 }
 
 /// Checks a packed batch and counts its operations.
-fn check(packed: &[u8]) -> Result<u64> {
+fn check(packed: &[u8], check_bucket: &mut dyn FnMut(Bucket) -> Result<()>) -> Result<u64> {
     if packed.len() > BATCH_BYTES_MAX {
         return Err(Error::invalid(format!(
             "the batch has {} bytes, the limit is {BATCH_BYTES_MAX}: split it",
@@ -115,40 +138,39 @@ fn check(packed: &[u8]) -> Result<u64> {
     }
     let mut operations = Operations::new(packed);
     let mut count = 0;
+    // Most batches stay in one bucket.
+    let mut bucket = None;
     for operation in operations.by_ref() {
-        match operation {
-            Operation::Put { key, value } => {
-                check_key(key)?;
+        let user_key = match operation {
+            Operation::Put { user_key, value } => {
                 check_value(value)?;
+                user_key
             }
-            Operation::Delete { key } => check_key(key)?,
+            Operation::Delete { user_key } => user_key,
+        };
+        let key = Key::of_user_key(user_key).ok_or_else(|| no_bucket(user_key, count))?;
+        key.check()?;
+        if bucket != Some(key.bucket) {
+            check_bucket(key.bucket)?;
+            bucket = Some(key.bucket);
         }
         count += 1;
     }
     match operations.malformed_at() {
         Some(offset) => Err(Error::invalid(format!(
             "the batch is malformed at offset {offset} of {} bytes: expected a kind byte of 0 or 1, a key length, \
-             the key, and for a put a value length and the value",
+             the bucket's number and the key, and for a put a value length and the value",
             packed.len()
         ))),
         None => Ok(count),
     }
 }
 
-/// Checks a key against its limits.
-///
-/// # Errors
-///
-/// `InvalidArgument`.
-#[inline]
-pub fn check_key(key: &[u8]) -> Result<()> {
-    if key.is_empty() || key.len() > KEY_BYTES_MAX {
-        return Err(Error::invalid(format!(
-            "the key has {} bytes: a key has 1 to {KEY_BYTES_MAX}",
-            key.len()
-        )));
-    }
-    Ok(())
+fn no_bucket(user_key: &[u8], operation: u64) -> Error {
+    Error::invalid(format!(
+        "the key of operation {operation} does not begin with a bucket's number: its first bytes are {:?}",
+        &user_key[..user_key.len().min(5)]
+    ))
 }
 
 /// Checks a value against its limit.
@@ -188,10 +210,10 @@ impl<'a> Operations<'a> {
 
     fn decode(&mut self) -> Option<Operation<'a>> {
         let kind = Kind::from_byte(self.decoder.u8()?)?;
-        let key = self.decoder.bytes()?;
+        let user_key = self.decoder.bytes()?;
         match kind {
-            Kind::Put => Some(Operation::Put { key, value: self.decoder.bytes()? }),
-            Kind::Delete => Some(Operation::Delete { key }),
+            Kind::Put => Some(Operation::Put { user_key, value: self.decoder.bytes()? }),
+            Kind::Delete => Some(Operation::Delete { user_key }),
         }
     }
 }
@@ -223,15 +245,15 @@ mod tests {
         let mut batch = Batch::new();
         batch.put(b"a", b"1");
         batch.delete(b"b");
-        batch.put(b"c", b"");
+        batch.put((Bucket::new(7), b"c"), b"");
         let again = Batch::from_packed(batch.as_packed().to_vec()).expect("well-formed");
         assert_eq!(again, batch);
         assert_eq!(
             again.operations().collect::<Vec<_>>(),
             [
-                Operation::Put { key: b"a", value: b"1" },
-                Operation::Delete { key: b"b" },
-                Operation::Put { key: b"c", value: b"" }
+                Operation::Put { user_key: b"\0a", value: b"1" },
+                Operation::Delete { user_key: b"\0b" },
+                Operation::Put { user_key: b"\x07c", value: b"" }
             ]
         );
     }
@@ -243,11 +265,13 @@ mod tests {
             assert_eq!(*error.kind(), ErrorKind::InvalidArgument);
             error.message().to_owned()
         };
-        assert!(refused(vec![2, 1, b'a']).contains("offset 0"));
-        assert!(refused(vec![0, 1, b'a', 1, 1, b'a', 5, b'x']).contains("offset 3"));
-        assert!(refused(vec![0, 0]).contains("0 bytes"));
+        assert!(refused(vec![2, 2, 0, b'a']).contains("offset 0"));
+        assert!(refused(vec![0, 2, 0, b'a', 1, 2, 0, b'a', 5, b'x']).contains("offset 4"));
+        assert!(refused(vec![0, 1, 0]).contains("0 bytes"));
+        assert!(refused(vec![0, 2, 0, b'a', 0, 0]).contains("operation 1 does not begin with a bucket"));
+        assert!(refused(vec![0, 2, 240, 1]).contains("[240, 1]"));
         let mut long = Batch::new();
-        long.delete(&vec![7; KEY_BYTES_MAX + 1]);
+        long.delete(&[7; KEY_BYTES_MAX + 1]);
         assert!(refused(long.as_packed().to_vec()).contains("65537"));
     }
 }

@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Corrupt(Corruption),
     /// The directory cannot be opened as a store.
     CannotOpen,
+    /// There is no such bucket: it was dropped, or never made.
+    NoSuchBucket,
     /// A file that should be there is not.
     NotFound,
     /// A file that should not be there is.

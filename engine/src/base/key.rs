@@ -1,14 +1,16 @@
 //! Keys as the tree stores them.
 //!
-//! An *internal key* is the user's key followed by a *trailer* of eight bytes: the sequence number of the write
+//! A *user key* is a bucket's number and the caller's key in it ([`bucket`](super::bucket)); most of the tree takes it
+//! for plain bytes. An *internal key* is the user key followed by a *trailer* of eight bytes: the sequence number of the write
 //! (56 bits) and the kind of operation (8 bits). Internal keys are ordered by user key, ascending, and then by
 //! trailer, **descending**: of several versions of a key, the newest comes first.
 //!
 //! ON DISK: the trailer is a little-endian u64, `sequence << 8 | kind`.
 
+use super::bucket::USER_KEY_BYTES_MAX;
 use std::cmp::Ordering;
 
-/// The longest key in bytes.
+/// The longest key in bytes, without its bucket's number.
 pub const KEY_BYTES_MAX: usize = 64 * 1024;
 /// The longest value in bytes.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -95,7 +97,7 @@ pub fn user_key(internal: &[u8]) -> &[u8] {
 /// Whether these bytes can be an internal key: a user key within its limits, and a known kind.
 pub fn is_internal_key(bytes: &[u8]) -> bool {
     let (user, trailer) = split(bytes);
-    !user.is_empty() && user.len() <= KEY_BYTES_MAX && kind_of(trailer).is_some()
+    !user.is_empty() && user.len() <= USER_KEY_BYTES_MAX && kind_of(trailer).is_some()
 }
 
 /// The order of internal keys.
@@ -116,18 +118,19 @@ pub fn compare_parts(a_user: &[u8], a_trailer: u64, b_user: &[u8], b_trailer: u6
 /// goes byte by byte, and most keys share their first bytes.
 #[inline]
 pub fn compare_bytes(a: &[u8], b: &[u8]) -> Ordering {
-    let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let shorter = a.len().min(b.len());
+    let (Some(a_last), Some(b_last)) = (a[..shorter].last_chunk::<8>(), b[..shorter].last_chunk::<8>())
+    else {
+        return a.cmp(b);
+    };
+    let (a_words, b_words) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
     for (a_word, b_word) in a_words.iter().zip(b_words) {
         if a_word != b_word {
             return u64::from_be_bytes(*a_word).cmp(&u64::from_be_bytes(*b_word));
         }
     }
-    match a_words.len().cmp(&b_words.len()) {
-        Ordering::Equal => a_rest.cmp(b_rest),
-        // The longer one's next word against what the shorter one has left.
-        Ordering::Less => a_rest.cmp(&b[a_words.len() * 8..]),
-        Ordering::Greater => a[b_words.len() * 8..].cmp(b_rest),
-    }
+    // What is left is less than a word: the last one before the shorter's end covers it, and some of what is equal.
+    u64::from_be_bytes(*a_last).cmp(&u64::from_be_bytes(*b_last)).then(a.len().cmp(&b.len()))
 }
 
 /// How many first bytes two byte strings share.

@@ -1,6 +1,7 @@
 //! What every other module shares: keys, batches, byte coding, checksums, file names, errors and options.
 
 pub mod batch;
+pub mod bucket;
 pub mod checksum;
 pub mod coding;
 pub mod error;

@@ -1,5 +1,7 @@
 //! Ranges of keys, and how they are scanned.
 
+use super::bucket::Bucket;
+
 /// The keys from `start` (inclusive; `None` is the first) to `end` (exclusive; `None` is after the last).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyRange {
@@ -32,6 +34,8 @@ fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
 /// What a scan reads and in which order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ScanOptions {
+    /// The bucket whose keys are read.
+    pub bucket: Bucket,
     /// From the last key to the first.
     pub reverse: bool,
     /// Leave the values out: they read as empty.

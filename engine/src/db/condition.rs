@@ -4,8 +4,9 @@
 //! written. Conditions are looked at and forgotten: the log holds only what they have let pass.
 
 use super::Db;
-use crate::base::batch::{Batch, check_key};
-use crate::base::error::Result;
+use crate::base::batch::Batch;
+use crate::base::bucket::Key;
+use crate::base::error::{Error, Result};
 use crate::base::options::Durability;
 use crate::env::{Clock, Fs};
 
@@ -13,7 +14,7 @@ use crate::env::{Clock, Fs};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Condition<'a> {
     /// The key that is looked at.
-    pub key: &'a [u8],
+    pub key: Key<'a>,
     /// What it must be.
     pub expected: Expected<'a>,
 }
@@ -39,6 +40,15 @@ pub enum ConditionalWrite {
     Failed(Vec<usize>),
 }
 
+/// The number that a value spells.
+fn number(value: &[u8]) -> Option<i64> {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    if !digits.first()?.is_ascii_digit() {
+        return None;
+    }
+    str::from_utf8(value).ok()?.parse().ok()
+}
+
 impl<F: Fs, C: Clock> Db<F, C> {
     /// Applies a batch if every condition holds in the latest state; all of it, or none.
     ///
@@ -52,7 +62,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         durability: Durability,
     ) -> Result<ConditionalWrite> {
         self.check_writable()?;
-        batch.check()?;
+        self.check_batch(batch)?;
         let failed = self.failed(conditions)?;
         if !failed.is_empty() {
             return Ok(ConditionalWrite::Failed(failed));
@@ -60,16 +70,45 @@ impl<F: Fs, C: Clock> Db<F, C> {
         self.write(batch, durability).map(ConditionalWrite::Written)
     }
 
+    /// Adds `delta` to the number that `key` holds in decimal digits, with a `-` before a negative one; an absent key
+    /// counts as 0. Returns the sum, which the key then holds, and the write's sequence number.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` where the value is no number or the sum is beyond 64 bits, and those of [`Db::get`] and
+    /// [`Db::put`]: nothing was changed then, but for failures of the log.
+    pub fn increment<'k>(
+        &mut self,
+        key: impl Into<Key<'k>>,
+        delta: i64,
+        durability: Durability,
+    ) -> Result<(i64, u64)> {
+        let key = key.into();
+        let number = match self.get(key)? {
+            None => 0,
+            Some(value) => number(&value).ok_or_else(|| {
+                let shown = value[..value.len().min(40)].escape_ascii();
+                Error::invalid(format!(
+                    "the value is no whole number of 64 bits in decimal digits, but \"{shown}\""
+                ))
+            })?,
+        };
+        let sum = number.checked_add(delta).ok_or_else(|| {
+            Error::invalid(format!("{number} + {delta} does not fit 64 bits: the key keeps its value"))
+        })?;
+        Ok((sum, self.put(key, sum.to_string().as_bytes(), durability)?))
+    }
+
     /// The value of `key` in the latest state, and the sequence number of the write that made it.
     ///
     /// # Errors
     ///
     /// As [`Db::get`].
-    pub fn get_with_sequence(&self, key: &[u8]) -> Result<Option<(Vec<u8>, u64)>> {
+    pub fn get_with_sequence<'k>(&self, key: impl Into<Key<'k>>) -> Result<Option<(Vec<u8>, u64)>> {
         self.counters.gets.add(1);
         let mut value = Vec::new();
         let mut sequence = 0;
-        let found = self.read_latest(key, &mut |written, bytes| {
+        let found = self.read_latest(key.into(), &mut |written, bytes| {
             sequence = written;
             value.extend_from_slice(bytes);
         })?;
@@ -99,9 +138,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
         Ok(if found { fits } else { condition.expected == Expected::Absent })
     }
 
-    fn read_latest(&self, key: &[u8], read: &mut dyn FnMut(u64, &[u8])) -> Result<bool> {
-        self.check_open()?;
-        check_key(key)?;
-        self.view.get(key, self.last_sequence, read).map_err(|error| self.explain(error))
+    fn read_latest(&self, key: Key<'_>, read: &mut dyn FnMut(u64, &[u8])) -> Result<bool> {
+        self.check_bucket(key.bucket)?;
+        self.read(key, self.last_sequence, read)
     }
 }

@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub struct Cursor<F: Fs> {
     visible: Visible<Merging<Run<F>>>,
     left: u64,
+    /// How many bytes of a user key are the bucket's number.
+    bucket_bytes: usize,
     keys_only: bool,
     /// Tells a primary's cursor why a file is gone.
     fence: Option<Fence<F>>,
@@ -28,9 +30,15 @@ impl<F: Fs> Cursor<F> {
         range: KeyRange,
         options: ScanOptions,
     ) -> Result<Self> {
-        let visible = Visible::new(view.iter()?, sequence, range, options.reverse);
-        let left = options.limit.unwrap_or(u64::MAX);
-        Ok(Self { visible, left, keys_only: options.keys_only, fence: None, _view: view })
+        let user_keys = options.bucket.user_keys(&range);
+        Ok(Self {
+            visible: Visible::new(view.iter()?, sequence, user_keys, options.reverse),
+            left: options.limit.unwrap_or(u64::MAX),
+            bucket_bytes: options.bucket.encoded_bytes(),
+            keys_only: options.keys_only,
+            fence: None,
+            _view: view,
+        })
     }
 
     /// The cursor of a primary, which another one may replace.
@@ -53,9 +61,9 @@ impl<F: Fs> Cursor<F> {
             return Ok(None);
         }
         match self.visible.advance() {
-            Ok(Some((key, value))) => {
+            Ok(Some((user_key, value))) => {
                 self.left -= 1;
-                Ok(Some((key, if self.keys_only { &[] } else { value })))
+                Ok(Some((&user_key[self.bucket_bytes..], if self.keys_only { &[] } else { value })))
             }
             Ok(None) => {
                 self.left = 0;

@@ -4,6 +4,7 @@
 //! open       claim an epoch, read the manifest, replay the log
 //! write      make room, append to the log, sync if asked, apply to the memtable, publish
 //! condition  a write only if keys are as expected
+//! catalogue  named key spaces
 //! view       what a read sees: memtables and tables, newest first
 //! cursor     a scan that pins its view
 //! maintain   flushes and compactions, in slices
@@ -16,6 +17,7 @@
 //! A [`Db`] is driven by one owner at a time; it starts no thread, and what has to be done in the background is
 //! done in slices, by the writes themselves and by [`Db::maintain`].
 
+mod catalogue;
 mod condition;
 mod cursor;
 mod install;
@@ -33,6 +35,7 @@ mod verify;
 mod view;
 mod write;
 
+pub use catalogue::{BUCKET_NAME_BYTES_MAX, Catalogue, DEFAULT_BUCKET_NAME};
 pub use condition::{Condition, ConditionalWrite, Expected};
 pub use cursor::Cursor;
 pub use maintain::Progress;
@@ -43,7 +46,8 @@ pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use verify::Verification;
 
-use crate::base::batch::{Batch, check_key};
+use crate::base::batch::Batch;
+use crate::base::bucket::{Bucket, Key};
 use crate::base::error::{Error, Result};
 use crate::base::options::Options;
 use crate::base::range::{KeyRange, ScanOptions};
@@ -80,6 +84,7 @@ pub struct Db<F: Fs, C: Clock> {
     durable_sequence: u64,
     /// The memtables and tables that reads see.
     view: Arc<View<F>>,
+    catalogue: Catalogue,
     /// Why this handle does nothing more, if it does not.
     closed: Option<String>,
     /// Why this handle writes nothing more, if it does not. Reads go on.
@@ -104,9 +109,11 @@ impl<F: Fs, C: Clock> Db<F, C> {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for a key beyond its limits, `Corrupt` where a block is damaged, `Reopen` after
+    /// `InvalidArgument` for a key beyond its limits, `NoSuchBucket`, `Corrupt` where a block is damaged, `Reopen` after
     /// [`Db::close`], and those of the file system.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub fn get<'k>(&self, key: impl Into<Key<'k>>) -> Result<Option<Vec<u8>>> {
+        let key = key.into();
+        self.check_bucket(key.bucket)?;
         self.read_at(key, self.last_sequence)
     }
 
@@ -115,17 +122,19 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// # Errors
     ///
     /// As [`Db::get`].
-    pub fn get_at(&self, snapshot: &Snapshot, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub fn get_at<'k>(&self, snapshot: &Snapshot, key: impl Into<Key<'k>>) -> Result<Option<Vec<u8>>> {
+        let key = key.into();
+        self.check_bucket_at(snapshot, key.bucket)?;
         self.read_at(key, snapshot.sequence())
     }
 
-    /// The values of `keys`, in their order, all from one state.
+    /// The values of a bucket's `keys`, in their order, all from one state.
     ///
     /// # Errors
     ///
     /// As [`Db::get`].
-    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
-        keys.iter().map(|key| self.get(key.as_ref())).collect()
+    pub fn get_many<K: AsRef<[u8]>>(&self, bucket: Bucket, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
+        keys.iter().map(|key| self.get((bucket, key))).collect()
     }
 
     /// Whether `key` is there.
@@ -133,28 +142,33 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// # Errors
     ///
     /// As [`Db::get`].
-    pub fn contains(&self, key: &[u8]) -> Result<bool> {
-        self.check_open()?;
-        check_key(key)?;
-        self.view.get(key, self.last_sequence, &mut |_, _| {}).map_err(|error| self.explain(error))
+    pub fn contains<'k>(&self, key: impl Into<Key<'k>>) -> Result<bool> {
+        let key = key.into();
+        self.check_bucket(key.bucket)?;
+        self.read(key, self.last_sequence, &mut |_, _| {})
     }
 
-    fn read_at(&self, key: &[u8], sequence: u64) -> Result<Option<Vec<u8>>> {
-        self.check_open()?;
-        check_key(key)?;
+    fn read_at(&self, key: Key<'_>, sequence: u64) -> Result<Option<Vec<u8>>> {
         self.counters.gets.add(1);
         let mut value = Vec::new();
-        let found = self.view.get(key, sequence, &mut |_, bytes| value.extend_from_slice(bytes));
-        let found = found.map_err(|error| self.explain(error))?;
+        let found = self.read(key, sequence, &mut |_, bytes| value.extend_from_slice(bytes))?;
         Ok(found.then_some(value))
+    }
+
+    fn read(&self, key: Key<'_>, sequence: u64, read: &mut dyn FnMut(u64, &[u8])) -> Result<bool> {
+        self.check_open()?;
+        key.check()?;
+        let found = key.with_user_key(|user_key| self.view.get(user_key, sequence, read));
+        found.map_err(|error| self.explain(error))
     }
 
     /// Reads a range of the latest state.
     ///
     /// # Errors
     ///
-    /// `Reopen` after [`Db::close`]; the cursor's own errors come from its [`Cursor::next`].
+    /// `NoSuchBucket`; `Reopen` after [`Db::close`]; the cursor's own errors come from its [`Cursor::next`].
     pub fn scan(&self, range: KeyRange, options: ScanOptions) -> Result<Cursor<F>> {
+        self.check_bucket(options.bucket)?;
         self.scan_sequence(self.last_sequence, range, options)
     }
 
@@ -164,6 +178,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     ///
     /// As [`Db::scan`].
     pub fn scan_at(&self, snapshot: &Snapshot, range: KeyRange, options: ScanOptions) -> Result<Cursor<F>> {
+        self.check_bucket_at(snapshot, options.bucket)?;
         self.scan_sequence(snapshot.sequence(), range, options)
     }
 
@@ -193,6 +208,16 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// Where a file is missing or damaged because another primary has taken the store over, says that instead.
     fn explain(&self, error: Error) -> Error {
         self.manifest.fence().explain(error)
+    }
+
+    #[inline]
+    fn check_bucket(&self, bucket: Bucket) -> Result<()> {
+        self.catalogue.check(bucket)
+    }
+
+    fn check_bucket_at(&self, snapshot: &Snapshot, bucket: Bucket) -> Result<()> {
+        // A bucket that is there now, and was not yet, reads as empty.
+        if self.catalogue.contains(bucket) { Ok(()) } else { self.buckets_at(snapshot)?.check(bucket) }
     }
 
     fn check_open(&self) -> Result<()> {

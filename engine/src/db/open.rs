@@ -12,6 +12,7 @@
 //! A crash before step 5 changes nothing: the next open does the same again.
 
 use super::Db;
+use super::catalogue::Catalogue;
 use super::install::Unneeded;
 use super::maintain::Maintenance;
 use super::pace::MemtableSize;
@@ -482,6 +483,9 @@ impl<F: Fs> Recovered<F> {
             version: Arc::clone(&self.state.version),
             tables: Arc::clone(&self.tables),
         };
+        let view = Arc::new(view);
+        let mut catalogue = Catalogue::of(&view, self.last_sequence);
+        catalogue.pass_over(&view);
         Db {
             fs: self.fs,
             clock,
@@ -494,7 +498,8 @@ impl<F: Fs> Recovered<F> {
             wal: self.wal,
             last_sequence: self.last_sequence,
             durable_sequence: self.last_sequence,
-            view: Arc::new(view),
+            view,
+            catalogue,
             closed: None,
             poisoned: None,
             scratch: Batch::new(),

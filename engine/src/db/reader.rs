@@ -12,17 +12,18 @@
 //! Every table that a view refers to is open, so it can be read though the primary has removed its file. Writes that a
 //! primary has deferred are not seen until they are handed to the operating system.
 
+use super::catalogue::{Catalogue, Source};
 use super::cursor::Cursor;
 use super::stats::Counter;
 use super::view::View;
-use crate::base::batch::check_key;
+use crate::base::bucket::{Bucket, Key};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::file_name::FileName;
 use crate::base::options::Options;
 use crate::base::range::{KeyRange, ScanOptions};
 use crate::env::{File, Fs};
 use crate::memtable::Memtable;
-use crate::record::{Item, RecordReader};
+use crate::record::{Item, Mark, RecordReader};
 use crate::sstable::{Table, TableCache};
 use crate::version::{State, TableMeta, Version, VersionEdit, misfit};
 use crate::wal;
@@ -54,6 +55,8 @@ pub struct Reader<F: Fs> {
     pub(super) sealed: VecDeque<(u64, Arc<Memtable>)>,
     // What reads see.
     pub(super) view: ReadView<F>,
+    /// What the catalogue was read from.
+    catalogue_source: Option<Source>,
     /// Tables that are no longer live, until nobody reads them.
     pub(super) obsolete: Vec<Arc<TableMeta>>,
     pub(super) gets: Counter,
@@ -65,6 +68,7 @@ pub struct Reader<F: Fs> {
 pub struct ReadView<F: Fs> {
     pub(super) view: Arc<View<F>>,
     sequence: u64,
+    catalogue: Arc<Catalogue>,
 }
 
 /// Why a step of following has to be begun anew.
@@ -169,6 +173,7 @@ impl<F: Fs> Reader<F> {
                 let (gets, scans) = (std::mem::take(&mut self.gets), std::mem::take(&mut self.scans));
                 *self = Self { gets, scans, ..Self::begin(Arc::clone(&self.fs), self.cache_bytes)? };
             } else if moved.is_none() {
+                self.read_catalogue();
                 return Ok(self.view.sequence);
             }
         }
@@ -179,6 +184,16 @@ impl<F: Fs> Reader<F> {
             ErrorKind::Busy,
             format!("the primary has removed what a reader needed {ATTEMPTS} times in a row: try again"),
         ))
+    }
+
+    /// Reads the catalogue of what is seen, where it may have changed.
+    fn read_catalogue(&mut self) {
+        let source = Catalogue::source(&self.view.view, self.epoch, self.state.next_file);
+        if self.catalogue_source.as_ref() != Some(&source) {
+            let catalogue = Catalogue::of(&self.view.view, self.view.sequence);
+            self.catalogue_source = catalogue.is_read().then_some(source);
+            self.view.catalogue = Arc::new(catalogue);
+        }
     }
 
     /// The sequence number of the last write that is seen.
@@ -214,9 +229,28 @@ impl<F: Fs> Reader<F> {
         Ok(names.iter().filter_map(segment).collect())
     }
 
+    /// The buckets.
+    pub fn buckets(&self) -> &Catalogue {
+        self.view.buckets()
+    }
+
+    /// The value of `key`, and the sequence number of the write that made it.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadView::get`].
+    pub fn get_with_sequence<'k>(&self, key: impl Into<Key<'k>>) -> Result<Option<(Vec<u8>, u64)>> {
+        self.gets.add(1);
+        self.view.get_with_sequence(key)
+    }
+
     /// Pins what is seen now.
     pub fn view(&self) -> ReadView<F> {
-        ReadView { view: Arc::clone(&self.view.view), sequence: self.view.sequence }
+        ReadView {
+            view: Arc::clone(&self.view.view),
+            sequence: self.view.sequence,
+            catalogue: Arc::clone(&self.view.catalogue),
+        }
     }
 
     /// The value of `key`.
@@ -224,18 +258,18 @@ impl<F: Fs> Reader<F> {
     /// # Errors
     ///
     /// As [`ReadView::get`].
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub fn get<'k>(&self, key: impl Into<Key<'k>>) -> Result<Option<Vec<u8>>> {
         self.gets.add(1);
         self.view.get(key)
     }
 
-    /// The values of `keys`, in their order.
+    /// The values of a bucket's `keys`, in their order.
     ///
     /// # Errors
     ///
     /// As [`ReadView::get`].
-    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
-        keys.iter().map(|key| self.get(key.as_ref())).collect()
+    pub fn get_many<K: AsRef<[u8]>>(&self, bucket: Bucket, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
+        keys.iter().map(|key| self.get((bucket, key))).collect()
     }
 
     /// Whether `key` is there.
@@ -243,7 +277,7 @@ impl<F: Fs> Reader<F> {
     /// # Errors
     ///
     /// As [`ReadView::get`].
-    pub fn contains(&self, key: &[u8]) -> Result<bool> {
+    pub fn contains<'k>(&self, key: impl Into<Key<'k>>) -> Result<bool> {
         self.gets.add(1);
         self.view.contains(key)
     }
@@ -309,7 +343,8 @@ impl<F: Fs> Reader<F> {
             segment,
             log: RecordReader::following(file, segment),
             sealed: VecDeque::new(),
-            view: ReadView { view: Arc::new(view), sequence: state.flushed },
+            view: ReadView { view: Arc::new(view), sequence: state.flushed, catalogue: Arc::default() },
+            catalogue_source: None,
             state,
             obsolete: Vec::new(),
             gets: Counter::default(),
@@ -472,14 +507,11 @@ impl<F: Fs> Reader<F> {
                 self.view.view.active.apply(header.sequence, &batch);
                 self.view.sequence = header.last();
             }
-            Item::Damage { offset, reason, .. } => {
-                // A record on its way to the file looks like this. One that others follow is damaged.
-                if matches!(self.log.read()?, Item::Record { .. }) {
-                    return Err(self.damaged(offset, &reason));
-                }
-                self.log.rewind(mark);
-                return Ok(Reading::Ends);
-            }
+            Item::Damage { .. } => match look_again(&mut self.log, mark)? {
+                Damage::Growing => return Ok(Reading::Ends),
+                Damage::Gone => {}
+                Damage::Stays { offset, reason } => return Err(self.damaged(offset, &reason)),
+            },
             Item::End { .. } => match self.next_segment()? {
                 // Rotation came after the segment's last record: look once more before leaving it.
                 Some(next) if matches!(self.peek()?, Item::End { .. }) => {
@@ -534,12 +566,38 @@ impl<F: Fs> ReadView<F> {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for a key beyond its limits, `Corrupt` where a block is damaged, and those of the file system.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        check_key(key)?;
+    /// `InvalidArgument` for a key beyond its limits, `NoSuchBucket`, `Corrupt` where a block is damaged, and those of
+    /// the file system.
+    pub fn get<'k>(&self, key: impl Into<Key<'k>>) -> Result<Option<Vec<u8>>> {
         let mut value = Vec::new();
-        let found = self.view.get(key, self.sequence, &mut |_, bytes| value.extend_from_slice(bytes))?;
+        let found = self.read(key.into(), &mut |_, bytes| value.extend_from_slice(bytes))?;
         Ok(found.then_some(value))
+    }
+
+    /// The value of `key`, and the sequence number of the write that made it.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadView::get`].
+    pub fn get_with_sequence<'k>(&self, key: impl Into<Key<'k>>) -> Result<Option<(Vec<u8>, u64)>> {
+        let mut value = Vec::new();
+        let mut sequence = 0;
+        let found = self.read(key.into(), &mut |written, bytes| {
+            sequence = written;
+            value.extend_from_slice(bytes);
+        })?;
+        Ok(found.then_some((value, sequence)))
+    }
+
+    fn read(&self, key: Key<'_>, read: &mut dyn FnMut(u64, &[u8])) -> Result<bool> {
+        key.check()?;
+        self.catalogue.check(key.bucket)?;
+        key.with_user_key(|user_key| self.view.get(user_key, self.sequence, read))
+    }
+
+    /// The buckets.
+    pub fn buckets(&self) -> &Catalogue {
+        &self.catalogue
     }
 
     /// Whether `key` is there.
@@ -547,19 +605,45 @@ impl<F: Fs> ReadView<F> {
     /// # Errors
     ///
     /// As [`ReadView::get`].
-    pub fn contains(&self, key: &[u8]) -> Result<bool> {
-        check_key(key)?;
-        self.view.get(key, self.sequence, &mut |_, _| {})
+    pub fn contains<'k>(&self, key: impl Into<Key<'k>>) -> Result<bool> {
+        self.read(key.into(), &mut |_, _| {})
     }
 
     /// Reads a range.
     ///
     /// # Errors
     ///
-    /// Those of the file system; the cursor's own come from its [`Cursor::next`].
+    /// `NoSuchBucket`, and those of the file system; the cursor's own come from its [`Cursor::next`].
     pub fn scan(&self, range: KeyRange, options: ScanOptions) -> Result<Cursor<F>> {
+        self.catalogue.check(options.bucket)?;
         Cursor::new(Arc::clone(&self.view), self.sequence, range, options)
     }
+}
+
+/// What damage turns out to be in a file to which records are being appended.
+enum Damage {
+    /// A record on its way to the file.
+    Growing,
+    /// One that was on its way, and has arrived.
+    Gone,
+    /// Damage.
+    Stays { offset: u64, reason: String },
+}
+
+/// Looks again at what stands at `mark`, after damage was read there. A record that sound ones follow was written whole
+/// before them; but it may have been read in two pieces while it was on its way, the second one newer than the first.
+fn look_again<T: File>(log: &mut RecordReader<T>, mark: Mark) -> Result<Damage> {
+    let followed = matches!(log.read()?, Item::Record { .. });
+    log.rewind(mark);
+    if !followed {
+        return Ok(Damage::Growing);
+    }
+    let again = log.read()?;
+    log.rewind(mark);
+    Ok(match again {
+        Item::Damage { offset, reason, .. } => Damage::Stays { offset, reason },
+        Item::Record { .. } | Item::End { .. } => Damage::Gone,
+    })
 }
 
 /// Reads the edits that the manifest has by now into `state`.
@@ -569,13 +653,11 @@ fn read_edits<T: File>(manifest: &mut RecordReader<T>, epoch: u64, state: &mut S
         let mark = manifest.mark();
         match manifest.read()? {
             Item::End { .. } => return Ok(()),
-            Item::Damage { offset, reason, .. } => {
-                if matches!(manifest.read()?, Item::Record { .. }) {
-                    return Err(Error::corrupt(name, offset, reason));
-                }
-                manifest.rewind(mark);
-                return Ok(());
-            }
+            Item::Damage { .. } => match look_again(manifest, mark)? {
+                Damage::Growing => return Ok(()),
+                Damage::Gone => {}
+                Damage::Stays { offset, reason } => return Err(Error::corrupt(name, offset, reason)),
+            },
             Item::Record { offset } => {
                 let edit = VersionEdit::decode(manifest.payload())
                     .map_err(|error| error.at(name.clone(), offset))?;

@@ -1,5 +1,6 @@
 //! The store as a whole, over files in memory. Histories, crashes and faults are in the `tests` package.
 
+mod buckets;
 mod conditions;
 mod jobs;
 
@@ -497,6 +498,26 @@ fn a_gap_that_nobody_has_recovered_is_damage_to_a_reader() {
     let db = open(&fs);
     assert_eq!(db.last_sequence(), 4, "recovery keeps what is before the gap");
     assert_eq!(Reader::open(fs, &small()).expect("is recovered").last_sequence(), 4);
+}
+
+/// A read of a growing file is not one moment: where a record stood in two pages, a reader got the first as it was before
+/// and the second as it was after, with the next record in it, and took the record for damaged.
+#[test]
+fn a_record_that_was_read_in_two_pieces_is_read_again() {
+    for call in 1..4 {
+        let fs = MemFs::new();
+        let mut db = open(&fs);
+        db.put(b"a", &[1; 100], Durability::Buffered).expect("writes");
+        let faults = FaultFs::new(fs.clone());
+        let mut reader = Reader::open(faults.clone(), &small()).expect("opens");
+        for key in [b"b", b"c", b"d"] {
+            db.put(key, &[2; 100], Durability::Buffered).expect("writes");
+        }
+        db.flush().expect("flushes");
+        faults.arm(Fault::once(Effect::FlippedRead, call));
+        assert_eq!(reader.catch_up(), Ok(4), "read {call}");
+        assert_eq!(reader.get(b"d"), Ok(Some(vec![2; 100])));
+    }
 }
 
 /// A table that moved to another level came to a reader as a new one of the same number; when it was removed later, the

@@ -27,7 +27,7 @@ impl<F: Fs> View<F> {
     /// Whether `sequence` sees a value of `key`, which `read` is given, after the sequence number of its write. The
     /// first place that knows the key holds.
     pub fn get(&self, key: &[u8], sequence: u64, read: &mut dyn FnMut(u64, &[u8])) -> Result<bool> {
-        for memtable in std::iter::once(&self.active).chain(&self.sealed) {
+        for memtable in self.memtables() {
             if let Some(kind) = memtable.get(key, sequence, read) {
                 return Ok(kind == Kind::Put);
             }
@@ -48,6 +48,11 @@ impl<F: Fs> View<F> {
             }
         }
         Ok(false)
+    }
+
+    /// The memtables, newest first.
+    pub fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
+        std::iter::once(&self.active).chain(&self.sealed)
     }
 
     fn get_in(

@@ -2,7 +2,8 @@
 
 use super::Db;
 use super::view::View;
-use crate::base::batch::{Batch, check_key, check_value};
+use crate::base::batch::{Batch, check_value};
+use crate::base::bucket::Key;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::key::SEQUENCE_MAX;
 use crate::base::options::Durability;
@@ -22,8 +23,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// # Errors
     ///
     /// As [`Db::write`].
-    pub fn put(&mut self, key: &[u8], value: &[u8], durability: Durability) -> Result<u64> {
-        check_key(key)?;
+    pub fn put<'k>(&mut self, key: impl Into<Key<'k>>, value: &[u8], durability: Durability) -> Result<u64> {
+        let key = self.checked(key.into())?;
         check_value(value)?;
         self.write_one(durability, |batch| batch.put(key, value))
     }
@@ -33,9 +34,15 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// # Errors
     ///
     /// As [`Db::write`].
-    pub fn delete(&mut self, key: &[u8], durability: Durability) -> Result<u64> {
-        check_key(key)?;
+    pub fn delete<'k>(&mut self, key: impl Into<Key<'k>>, durability: Durability) -> Result<u64> {
+        let key = self.checked(key.into())?;
         self.write_one(durability, |batch| batch.delete(key))
+    }
+
+    fn checked<'k>(&self, key: Key<'k>) -> Result<Key<'k>> {
+        key.check()?;
+        self.check_bucket(key.bucket)?;
+        Ok(key)
     }
 
     /// Writes a batch of one operation, whose limits have been checked.
@@ -56,15 +63,20 @@ impl<F: Fs, C: Clock> Db<F, C> {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` where a limit is exceeded and nothing was changed; `NoSpace` and `Io` where the log could
+    /// `InvalidArgument` where a limit is exceeded, and `NoSuchBucket`: nothing was changed; `NoSpace` and `Io` where the log could
     /// not be written: the handle then writes no more, and whether the batch survives is open; `Reopen` where it
     /// was of no use before.
     pub fn write(&mut self, batch: &Batch, durability: Durability) -> Result<u64> {
-        batch.check()?;
+        self.check_batch(batch)?;
         self.commit(batch, durability)
     }
 
-    fn commit(&mut self, batch: &Batch, durability: Durability) -> Result<u64> {
+    pub(super) fn check_batch(&self, batch: &Batch) -> Result<()> {
+        batch.check_buckets(&mut |bucket| self.check_bucket(bucket))
+    }
+
+    /// Writes a batch that was checked.
+    pub(super) fn commit(&mut self, batch: &Batch, durability: Durability) -> Result<u64> {
         self.check_writable()?;
         if batch.is_empty() {
             return self.commit_nothing(durability);

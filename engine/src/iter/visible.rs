@@ -8,6 +8,15 @@ use crate::base::key::{
 };
 use crate::base::range::KeyRange;
 
+/// Whether `user` is less than a bound. Most bounds of a whole bucket differ from its keys in the first byte.
+#[inline]
+fn is_before(user: &[u8], bound: &[u8]) -> bool {
+    match (user.first(), bound.first()) {
+        (Some(first), Some(other)) if first != other => first < other,
+        _ => compare_bytes(user, bound).is_lt(),
+    }
+}
+
 /// A walk over the visible entries of a range, one way.
 #[derive(Debug)]
 pub struct Visible<I> {
@@ -54,7 +63,7 @@ impl<I: InternalIterator> Visible<I> {
                 return Ok(None);
             }
             let (user, trailer) = split(self.run.key());
-            if self.range.end.as_deref().is_some_and(|end| compare_bytes(user, end).is_ge()) {
+            if self.range.end.as_deref().is_some_and(|end| !is_before(user, end)) {
                 return Ok(None);
             }
             if sequence_of(trailer) > self.sequence {
@@ -90,7 +99,7 @@ impl<I: InternalIterator> Visible<I> {
         // Backward the versions of a key come oldest first: the last one that is not too new holds.
         while self.run.valid() {
             let (user, _) = split(self.run.key());
-            if self.range.start.as_deref().is_some_and(|start| compare_bytes(user, start).is_lt()) {
+            if self.range.start.as_deref().is_some_and(|start| is_before(user, start)) {
                 return Ok(None);
             }
             self.key.clear();

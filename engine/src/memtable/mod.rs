@@ -4,19 +4,20 @@
 //! of entries at a time and finds its place again by key, so that it never minds what is added meanwhile.
 
 mod arena;
+mod forest;
 mod tree;
 
 use crate::base::batch::{Batch, Operation};
 use crate::base::error::Result;
 use crate::base::key::{self, Kind, put_internal_key, same_bytes, seek_trailer, trailer};
 use crate::iter::InternalIterator;
+use forest::{Forest, Place};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use tree::{Place, Tree};
 
 /// The newest writes, sorted, in memory.
 #[derive(Debug, Default)]
 pub struct Memtable {
-    tree: RwLock<Tree>,
+    forest: RwLock<Forest>,
 }
 
 impl Memtable {
@@ -27,17 +28,21 @@ impl Memtable {
 
     /// Adds an entry. REQUIRES: `sequence` is greater than that of any entry with this key.
     pub fn insert(&self, user_key: &[u8], sequence: u64, kind: Kind, value: &[u8]) {
-        let mut tree = self.tree.write().unwrap_or_else(PoisonError::into_inner);
-        tree.insert(user_key, trailer(sequence, kind), value);
+        let mut forest = self.forest.write().unwrap_or_else(PoisonError::into_inner);
+        forest.insert(user_key, trailer(sequence, kind), value);
     }
 
     /// Adds a batch's operations, the first of them at `sequence`.
     pub fn apply(&self, mut sequence: u64, batch: &Batch) {
-        let mut tree = self.tree.write().unwrap_or_else(PoisonError::into_inner);
+        let mut forest = self.forest.write().unwrap_or_else(PoisonError::into_inner);
         for operation in batch.operations() {
             match operation {
-                Operation::Put { key, value } => tree.insert(key, trailer(sequence, Kind::Put), value),
-                Operation::Delete { key } => tree.insert(key, trailer(sequence, Kind::Delete), &[]),
+                Operation::Put { user_key, value } => {
+                    forest.insert(user_key, trailer(sequence, Kind::Put), value);
+                }
+                Operation::Delete { user_key } => {
+                    forest.insert(user_key, trailer(sequence, Kind::Delete), &[]);
+                }
             }
             sequence += 1;
         }
@@ -46,8 +51,8 @@ impl Memtable {
     /// The newest version of `user_key` that `sequence` sees: its kind; `read` is given the sequence number and the
     /// value of a put.
     pub fn get(&self, user_key: &[u8], sequence: u64, read: &mut dyn FnMut(u64, &[u8])) -> Option<Kind> {
-        let tree = self.read();
-        let entry = tree.entry(tree.lower_bound(user_key, seek_trailer(sequence)))?;
+        let forest = self.read();
+        let entry = forest.entry(forest.lower_bound(user_key, seek_trailer(sequence)))?;
         if !same_bytes(entry.key, user_key) {
             return None;
         }
@@ -61,6 +66,17 @@ impl Memtable {
     /// The number of entries.
     pub fn entries(&self) -> u64 {
         self.read().entries()
+    }
+
+    /// The number of entries whose user keys begin with `byte`.
+    pub fn entries_of(&self, byte: u8) -> u64 {
+        self.read().entries_of(byte)
+    }
+
+    /// The greatest user key.
+    pub fn last_user_key(&self) -> Option<Vec<u8>> {
+        let forest = self.read();
+        forest.entry(forest.last()).map(|entry| entry.key.to_vec())
     }
 
     /// The memory in use, in bytes.
@@ -79,8 +95,8 @@ impl Memtable {
         }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Tree> {
-        self.tree.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Forest> {
+        self.forest.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -135,18 +151,18 @@ impl Run {
 
 impl MemtableIter {
     /// Copies a run that begins at the place `find` gives.
-    fn fill(&mut self, forward: bool, find: impl FnOnce(&Tree) -> Place) {
+    fn fill(&mut self, forward: bool, find: impl FnOnce(&Forest) -> Place) {
         self.run.clear();
         self.at = 0;
         self.forward = forward;
-        let tree = self.memtable.read();
-        let mut place = find(&tree);
-        while let Some(entry) = tree.entry(place) {
+        let forest = self.memtable.read();
+        let mut place = find(&forest);
+        while let Some(entry) = forest.entry(place) {
             self.run.push(&entry);
             if self.run.entries.len() >= self.run_entries || self.run.bytes.len() >= RUN_BYTES_MAX {
                 break;
             }
-            place = if forward { tree.next(place) } else { tree.prev(place) };
+            place = if forward { forest.next(place) } else { forest.prev(place) };
         }
     }
 
@@ -155,8 +171,8 @@ impl MemtableIter {
         let (user, trailer) = key::split(&last);
         self.run_entries = (self.run_entries * 2).min(RUN_ENTRIES_MAX);
         match self.forward {
-            true => self.fill(true, |tree| tree.next(tree.lower_bound(user, trailer))),
-            false => self.fill(false, |tree| tree.prev(tree.lower_bound(user, trailer))),
+            true => self.fill(true, |forest| forest.next(forest.lower_bound(user, trailer))),
+            false => self.fill(false, |forest| forest.prev(forest.lower_bound(user, trailer))),
         }
     }
 
@@ -183,27 +199,27 @@ impl InternalIterator for MemtableIter {
 
     fn seek_to_first(&mut self) -> Result<()> {
         self.run_entries = RUN_ENTRIES_MIN;
-        self.fill(true, Tree::first);
+        self.fill(true, Forest::first);
         Ok(())
     }
 
     fn seek_to_last(&mut self) -> Result<()> {
         self.run_entries = RUN_ENTRIES_MIN;
-        self.fill(false, Tree::last);
+        self.fill(false, Forest::last);
         Ok(())
     }
 
     fn seek(&mut self, target: &[u8]) -> Result<()> {
         let (user, trailer) = key::split(target);
         self.run_entries = RUN_ENTRIES_MIN;
-        self.fill(true, |tree| tree.lower_bound(user, trailer));
+        self.fill(true, |forest| forest.lower_bound(user, trailer));
         Ok(())
     }
 
     fn seek_before(&mut self, target: &[u8]) -> Result<()> {
         let (user, trailer) = key::split(target);
         self.run_entries = RUN_ENTRIES_MIN;
-        self.fill(false, |tree| tree.prev(tree.lower_bound(user, trailer)));
+        self.fill(false, |forest| forest.prev(forest.lower_bound(user, trailer)));
         Ok(())
     }
 
@@ -255,6 +271,46 @@ mod tests {
             iter.prev().expect("in memory");
         }
         assert!(!iter.valid());
+    }
+
+    #[test]
+    fn trees_of_several_first_bytes_are_one_order() {
+        let memtable = Arc::new(Memtable::new());
+        let user_key = |i: u64| [&[(i % 7 * 40) as u8], i.to_be_bytes().as_slice()].concat();
+        let count = 1009;
+        for (sequence, i) in shuffled(count).enumerate() {
+            memtable.insert(&user_key(i), sequence as u64 + 1, Kind::Put, &i.to_le_bytes());
+        }
+        let mut keys: Vec<_> = (0..count).map(user_key).collect();
+        keys.sort();
+        assert_eq!(memtable.entries_of(40), (0..count).filter(|i| i % 7 == 1).count() as u64);
+        assert_eq!(memtable.entries_of(41), 0);
+        assert_eq!(memtable.last_user_key().as_ref(), keys.last());
+        let mut iter = memtable.iter();
+        let mut found = Vec::new();
+        iter.seek_to_first().expect("in memory");
+        while iter.valid() {
+            found.push(key::user_key(iter.key()).to_vec());
+            iter.next().expect("in memory");
+        }
+        assert_eq!(found, keys);
+        found.clear();
+        iter.seek_to_last().expect("in memory");
+        while iter.valid() {
+            found.push(key::user_key(iter.key()).to_vec());
+            iter.prev().expect("in memory");
+        }
+        found.reverse();
+        assert_eq!(found, keys);
+        for byte in 0..=255u8 {
+            let target = internal_key(&[byte], seek_trailer(key::SEQUENCE_MAX));
+            let at = keys.partition_point(|key| key[0] < byte);
+            iter.seek(&target).expect("in memory");
+            assert_eq!(iter.valid().then(|| key::user_key(iter.key())), keys.get(at).map(Vec::as_slice));
+            iter.seek_before(&target).expect("in memory");
+            let before = at.checked_sub(1).map(|at| keys[at].as_slice());
+            assert_eq!(iter.valid().then(|| key::user_key(iter.key())), before);
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@
 //! entry:  key length u32 | value length u32 | trailer u64 | key | value       in the arena
 //! ```
 //!
-//! Beside each reference stands the first 16 bytes of its key as a number, so that a search rarely leaves the
-//! node. Entries are never removed.
+//! All keys of a tree begin with the same byte. Beside each reference stand the 16 bytes after it as a number, so that
+//! a search rarely leaves the node. Entries are never removed.
 
 use super::arena::{Arena, Ref};
 use crate::base::coding::Decoder;
@@ -52,7 +52,12 @@ pub struct Entry<'a> {
     pub value: &'a [u8],
 }
 
-/// Sorted references to entries, each with its key's first bytes.
+impl Place {
+    /// A place without an entry, in any tree.
+    pub const NOWHERE: Self = Self { leaf: NONE, index: 0 };
+}
+
+/// Sorted references to entries, each with its key's head.
 #[derive(Debug)]
 struct Slots {
     count: usize,
@@ -80,9 +85,10 @@ struct Probe<'a> {
     trailer: u64,
 }
 
-/// The first 16 bytes of a key as a number of the same order; shorter keys are filled up with zeros.
+/// The 16 bytes after a key's first one, as a number of the same order; shorter keys are filled up with zeros.
 #[inline]
 fn head(key: &[u8]) -> u128 {
+    let key = key.get(1..).unwrap_or_default();
     if let Some(bytes) = key.first_chunk::<16>() {
         return u128::from_be_bytes(*bytes);
     }

@@ -111,7 +111,7 @@ mod tests {
         let batch =
             read_from("put\ta\t1\n\ndelete\ta\r\nput\t\\x00\t\n".as_bytes(), "test").expect("well-formed");
         assert_eq!(batch.len(), 3);
-        assert_eq!(batch.as_packed(), b"\x01\x01a\x011\x00\x01a\x01\x01\0\x00");
+        assert_eq!(batch.as_packed(), b"\x01\x02\0a\x011\x00\x02\0a\x01\x02\0\0\x00");
     }
 
     #[test]

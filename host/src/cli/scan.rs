@@ -53,7 +53,12 @@ Examples:
 pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
     let range = args.range.read(&args.text)?;
     let shape = if args.json { Shape::Jsonl } else { Shape::Tsv };
-    let options = ScanOptions { reverse: args.reverse, keys_only: args.keys_only, limit: args.limit };
+    let options = ScanOptions {
+        reverse: args.reverse,
+        keys_only: args.keys_only,
+        limit: args.limit,
+        ..ScanOptions::default()
+    };
     store.read(|store| print(store, range, options, shape))
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use esker_engine::env::{Effect, Fault, FaultFs, Fs, ManualClock};
 use esker_engine::{
-    Batch, Db, Durability, Error, ErrorKind, Job, JobResult, KeyRange, Kinds, Options, Pressure, Progress,
-    Result, RunningJob, ScanOptions, Snapshot, Verification,
+    Batch, Bucket, Db, Durability, Error, ErrorKind, Job, JobResult, KeyRange, Kinds, Options, Pressure,
+    Progress, Result, RunningJob, ScanOptions, Snapshot, Verification,
 };
 
 use esker_engine::job::Step;
@@ -78,7 +78,7 @@ impl<F: Fs + Clone> Store for Db<F, ManualClock> {
     }
 
     fn get_many(&mut self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
-        Db::get_many(self, keys)
+        Db::get_many(self, Bucket::DEFAULT, keys)
     }
 
     fn contains(&mut self, key: &[u8]) -> Result<bool> {

@@ -16,6 +16,8 @@ use crate::platform::{Cursor, Entry, Platform, Reader, Store, Worker};
 use crate::rounds::{Machine, Simulated, Trouble};
 use crate::seed::Rng;
 
+/// The bucket that histories write to.
+const DEFAULT: u32 = 0;
 /// The memory that a worker has for open tables.
 const WORKER_BYTES: u64 = 100_000;
 
@@ -160,13 +162,15 @@ impl Store for ComponentStore {
 
     fn put(&mut self, key: &[u8], value: &[u8], durability: Durability) -> Result<u64> {
         let durability = convert::durability(durability);
-        self.instance
-            .call(|live| live.kv.store().call_put(&mut live.wasm, self.store, key, value, durability))
+        self.instance.call(|live| {
+            live.kv.store().call_put(&mut live.wasm, self.store, DEFAULT, key, value, durability)
+        })
     }
 
     fn delete(&mut self, key: &[u8], durability: Durability) -> Result<u64> {
         let durability = convert::durability(durability);
-        self.instance.call(|live| live.kv.store().call_delete(&mut live.wasm, self.store, key, durability))
+        self.instance
+            .call(|live| live.kv.store().call_delete(&mut live.wasm, self.store, DEFAULT, key, durability))
     }
 
     fn write(&mut self, batch: &Batch, durability: Durability) -> Result<u64> {
@@ -184,17 +188,17 @@ impl Store for ComponentStore {
 
     fn get(&mut self, key: &[u8], at: Option<&ComponentSnapshot>) -> Result<Option<Vec<u8>>> {
         self.instance.call(|live| match at {
-            Some(at) => live.kv.snapshot().call_get(&mut live.wasm, at.snapshot, key),
-            None => live.kv.store().call_get(&mut live.wasm, self.store, key),
+            Some(at) => live.kv.snapshot().call_get(&mut live.wasm, at.snapshot, DEFAULT, key),
+            None => live.kv.store().call_get(&mut live.wasm, self.store, DEFAULT, key),
         })
     }
 
     fn get_many(&mut self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
-        self.instance.call(|live| live.kv.store().call_get_many(&mut live.wasm, self.store, keys))
+        self.instance.call(|live| live.kv.store().call_get_many(&mut live.wasm, self.store, DEFAULT, keys))
     }
 
     fn contains(&mut self, key: &[u8]) -> Result<bool> {
-        self.instance.call(|live| live.kv.store().call_contains(&mut live.wasm, self.store, key))
+        self.instance.call(|live| live.kv.store().call_contains(&mut live.wasm, self.store, DEFAULT, key))
     }
 
     fn scan(
@@ -205,8 +209,8 @@ impl Store for ComponentStore {
     ) -> Result<ComponentCursor> {
         let (range, how) = (convert::key_range(range), convert::scan_options(options));
         let cursor = self.instance.call(|live| match at {
-            Some(at) => live.kv.snapshot().call_scan(&mut live.wasm, at.snapshot, &range, how),
-            None => live.kv.store().call_scan(&mut live.wasm, self.store, &range, how),
+            Some(at) => live.kv.snapshot().call_scan(&mut live.wasm, at.snapshot, DEFAULT, &range, how),
+            None => live.kv.store().call_scan(&mut live.wasm, self.store, DEFAULT, &range, how),
         })?;
         Ok(self.cursor(cursor, options))
     }
@@ -343,14 +347,14 @@ impl Reader for ComponentReader {
     }
 
     fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.instance.call(|live| live.kv.reader().call_get(&mut live.wasm, self.reader, key))
+        self.instance.call(|live| live.kv.reader().call_get(&mut live.wasm, self.reader, DEFAULT, key))
     }
 
     fn scan(&mut self, range: &KeyRange, options: ScanOptions) -> Result<ComponentCursor> {
         let (range, how) = (convert::key_range(range), convert::scan_options(options));
         let cursor = self
             .instance
-            .call(|live| live.kv.reader().call_scan(&mut live.wasm, self.reader, &range, how))?;
+            .call(|live| live.kv.reader().call_scan(&mut live.wasm, self.reader, DEFAULT, &range, how))?;
         let instance = self.instance.clone();
         Ok(ComponentCursor { instance, cursor, keys_only: options.keys_only, packed: options.reverse })
     }

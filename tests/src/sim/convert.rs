@@ -3,7 +3,7 @@
 use esker_engine::base::batch::Operation;
 use esker_engine::base::coding::Decoder;
 use esker_engine::{
-    BackPressure, Batch, Compression, Durability, Error, ErrorKind, KeyRange, Kinds, Options, Pressure,
+    BackPressure, Batch, Compression, Durability, Error, ErrorKind, Key, KeyRange, Kinds, Options, Pressure,
     Progress, RecoveryMode, ScanOptions, Strategy, Verification, WaitReason,
 };
 
@@ -19,6 +19,9 @@ pub(super) fn error(error: wit::Error) -> Error {
         wit::Error::NoSpace(message) => Error::new(ErrorKind::NoSpace, message),
         wit::Error::Corrupt(at) => Error::corrupt(at.file, at.offset, at.message),
         wit::Error::CannotOpen(message) => Error::new(ErrorKind::CannotOpen, message),
+        wit::Error::NoSuchBucket(message) => Error::new(ErrorKind::NoSuchBucket, message),
+        wit::Error::AccessDenied(message) => panic!("a store denies nobody anything: {message}"),
+        wit::Error::ConditionFailed(places) => panic!("no write had conditions, {places:?} failed"),
         wit::Error::Io(message) => Error::new(ErrorKind::Io, message),
         wit::Error::Bug(message) => Error::new(ErrorKind::Bug, message),
     }
@@ -87,11 +90,13 @@ pub(super) fn kinds(from: Kinds) -> maintenance::JobKinds {
 
 /// A batch in the readable form.
 pub(super) fn operations(batch: &Batch) -> Vec<wit::Operation> {
-    let operation = |operation: Operation<'_>| match operation {
-        Operation::Put { key, value } => {
-            wit::Operation::Put(wit::Entry { key: key.to_vec(), value: value.to_vec() })
-        }
-        Operation::Delete { key } => wit::Operation::Delete(key.to_vec()),
+    let operation = |operation: Operation<'_>| {
+        let (user_key, value) = match operation {
+            Operation::Put { user_key, value } => (user_key, Some(value.to_vec())),
+            Operation::Delete { user_key } => (user_key, None),
+        };
+        let key = Key::of_user_key(user_key).expect("a batch has keys in buckets");
+        wit::Operation { bucket: key.bucket.number(), key: key.bytes.to_vec(), value }
     };
     batch.operations().map(operation).collect()
 }

@@ -6,12 +6,13 @@ use crate::archive::{self, Piece, Splitter};
 use crate::call_error::{CallError, Result};
 use crate::frame::{self, Answer, Call, Calls};
 use crate::pool::{Handle, SlotFile, SlotFs};
-use esker_engine::base::batch::{Operation, check_key, check_value};
+use esker_engine::base::batch::check_value;
 use esker_engine::base::coding::put_bytes;
 use esker_engine::base::json::Json;
 use esker_engine::env::{Clock, File, Fs};
 use esker_engine::{
-    Batch, Cursor, Db, Durability, ErrorKind, KeyRange, Options, Reader, ScanOptions, Snapshot, Verification,
+    Batch, Cursor, Db, Durability, ErrorKind, Key, KeyRange, Options, Reader, ScanOptions, Snapshot,
+    Verification,
 };
 use std::collections::BTreeMap;
 
@@ -121,7 +122,7 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     fn call(&mut self, call: Call<'_>, waiting: &mut Waiting, answers: &mut [Answer]) -> Result<Answer> {
         match call {
             Call::Put(durability, key, value) => {
-                check_key(key)?;
+                Key::from(key).check()?;
                 check_value(value)?;
                 self.make_way(key.len() + value.len(), waiting, answers)?;
                 waiting.batch.put(key, value);
@@ -129,7 +130,7 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
                 return Ok(Answer::Done);
             }
             Call::Delete(durability, key) => {
-                check_key(key)?;
+                Key::from(key).check()?;
                 self.make_way(key.len(), waiting, answers)?;
                 waiting.batch.delete(key);
                 waiting.add(durability, answers.len());
@@ -569,12 +570,7 @@ impl Waiting {
             self.batch = batch;
             return;
         }
-        for operation in batch.operations() {
-            match operation {
-                Operation::Put { key, value } => self.batch.put(key, value),
-                Operation::Delete { key } => self.batch.delete(key),
-            }
-        }
+        self.batch.append(&batch);
     }
 }
 

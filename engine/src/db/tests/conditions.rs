@@ -3,7 +3,7 @@
 use super::{MemDb, key, open};
 use crate::base::options::Durability;
 use crate::env::MemFs;
-use crate::{Batch, Condition, ConditionalWrite, ErrorKind, Expected};
+use crate::{Batch, Bucket, Condition, ConditionalWrite, ErrorKind, Expected};
 
 fn put(key: &[u8], value: &[u8]) -> Batch {
     let mut batch = Batch::new();
@@ -14,7 +14,7 @@ fn put(key: &[u8], value: &[u8]) -> Batch {
 /// Writes `new` to the key if it is as expected. Returns whether it was.
 fn put_if(db: &mut MemDb, key: &[u8], expected: Expected<'_>, new: &[u8]) -> bool {
     let before = (db.get(key), db.last_sequence());
-    let condition = Condition { key, expected };
+    let condition = Condition { key: key.into(), expected };
     let outcome = db.write_if(&put(key, new), &[condition], Durability::Buffered).expect("writes");
     let after = (db.get(key), db.last_sequence());
     match outcome {
@@ -62,7 +62,7 @@ fn all_conditions_must_hold_and_all_that_do_not_are_named() {
     db.put(b"a", b"1", Durability::Buffered).expect("writes");
     let mut batch = put(b"a", b"2");
     batch.put(b"b", b"2");
-    let is = |key: &'static [u8], expected| Condition { key, expected };
+    let is = |key: &'static [u8], expected| Condition { key: key.into(), expected };
     let conditions = [
         is(b"a", Expected::Absent),
         is(b"a", Expected::Equals(b"1")),
@@ -74,16 +74,16 @@ fn all_conditions_must_hold_and_all_that_do_not_are_named() {
     assert_eq!((db.get(b"a"), db.get(b"b")), (Ok(Some(b"1".to_vec())), Ok(None)));
     let outcome = db.write_if(&batch, &[conditions[1], conditions[3]], Durability::Buffered);
     assert_eq!(outcome, Ok(ConditionalWrite::Written(3)));
-    assert_eq!(db.get_many(&[b"a", b"b"]), Ok(vec![Some(b"2".to_vec()); 2]));
+    assert_eq!(db.get_many(Bucket::DEFAULT, &[b"a", b"b"]), Ok(vec![Some(b"2".to_vec()); 2]));
 }
 
 #[test]
 fn a_wrong_call_writes_nothing_whatever_its_conditions_say() {
     let mut db = open(&MemFs::new());
-    let nameless = Condition { key: b"", expected: Expected::Absent };
+    let nameless = Condition { key: b"".into(), expected: Expected::Absent };
     let error = db.write_if(&put(b"k", b""), &[nameless], Durability::Buffered).expect_err("no key");
     assert_eq!(*error.kind(), ErrorKind::InvalidArgument);
-    let unmet = Condition { key: b"k", expected: Expected::Equals(b"") };
+    let unmet = Condition { key: b"k".into(), expected: Expected::Equals(b"") };
     let error = db.write_if(&put(b"", b""), &[unmet], Durability::Buffered).expect_err("no key");
     assert_eq!(*error.kind(), ErrorKind::InvalidArgument);
     assert_eq!(db.last_sequence(), 0);
@@ -115,4 +115,30 @@ fn sequence_numbers_outlive_flushes_compactions_and_the_handle() {
     assert!(!put_if(&mut db, &key(7), Expected::UnchangedSince(7), b"never"));
     assert!(put_if(&mut db, &key(7), Expected::UnchangedSince(8), b"new"));
     assert!(!put_if(&mut db, &key(8), Expected::Absent, b"never"));
+}
+
+#[test]
+fn increments_count() {
+    let mut db = open(&MemFs::new());
+    let mut add = |key: &[u8], delta| {
+        db.increment(key, delta, Durability::Buffered)
+            .map(|(sum, _)| sum)
+            .map_err(|error| error.message().to_owned())
+    };
+    assert_eq!(add(b"n", 5), Ok(5));
+    assert_eq!(add(b"n", -7), Ok(-2));
+    assert_eq!(add(b"n", i64::MAX), Ok(i64::MAX - 2));
+    let overflow = add(b"n", 3).expect_err("too much");
+    assert!(overflow.contains("9223372036854775805 + 3"), "{overflow}");
+    assert_eq!(add(b"n", 0), Ok(i64::MAX - 2), "nothing was written");
+    assert_eq!(db.get(b"n"), Ok(Some(b"9223372036854775805".to_vec())));
+    for value in [&b""[..], b"-", b"+1", b" 1", b"1.0", b"--1", b"9223372036854775808", b"\xff"] {
+        db.put(b"v", value, Durability::Buffered).expect("writes");
+        let error = db.increment(b"v", 1, Durability::Buffered).expect_err("no number");
+        assert_eq!(*error.kind(), ErrorKind::InvalidArgument);
+        assert_eq!(db.get(b"v"), Ok(Some(value.to_vec())));
+    }
+    db.put(b"v", b"-9223372036854775808", Durability::Buffered).expect("writes");
+    let counted = db.increment(b"v", 1, Durability::Buffered);
+    assert_eq!(counted, Ok((i64::MIN + 1, db.last_sequence())));
 }

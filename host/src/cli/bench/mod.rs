@@ -157,7 +157,8 @@ fn require_fill_first(workloads: &[Workload]) -> Outcome {
 /// Refuses a store that holds anything but keys of a bench: its first and its last key tell.
 fn require_own_keys(store: &KvStore) -> Outcome {
     for reverse in [false, true] {
-        let options = esker_host::ScanOptions { reverse, keys_only: true, limit: Some(1) };
+        let options =
+            esker_host::ScanOptions { reverse, keys_only: true, limit: Some(1), ..Default::default() };
         let mut scan = store.scan(esker_host::KeyRange::all(), options)?;
         if let Some((key, _)) = scan.next_entry()?
             && !sample::is_key(key)
