@@ -133,3 +133,24 @@ pub fn colour(store: &str) -> RGBColor {
 pub fn failed<E: std::fmt::Display>(error: E) -> anyhow::Error {
     anyhow!("draw a picture: {error}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_has_a_bar_for_each_store() {
+        let results = crate::results::tests::results("fillseq", &[("esker", &[3.0]), ("redb", &[2.0, 1.0])]);
+        let place = crate::place::Place::fresh(None).expect("a directory");
+        let files = all(&results, place.dir()).expect("drawn");
+        assert_eq!(files.len(), MEASURES.len());
+        let picture = fs::read_to_string(&files[0]).expect("an SVG");
+        for word in ["fillseq", "esker", "redb"] {
+            assert!(picture.contains(word), "{word} is missing");
+        }
+        // One in the chart and one in the legend.
+        for colour in ["#005AA0", "#CC79A7"] {
+            assert_eq!(picture.matches(&format!("fill=\"{colour}\"")).count(), 2, "{colour}");
+        }
+    }
+}

@@ -38,6 +38,10 @@ impl Scenario {
     }
 }
 
+/// A round during which other processes took more than this share of the processors counts only where there is no
+/// quieter one.
+pub const OTHERS_MAX: f64 = 0.1;
+
 /// Bytes of a key and its value.
 pub const ROW_BYTES: u64 = (crate::sample::KEY_BYTES + crate::workload::VALUE_BYTES) as u64;
 
@@ -154,8 +158,15 @@ impl Results {
         scenarios
     }
 
-    /// The rounds of a workload on a store.
+    /// The rounds of a workload on a store that count: those during which other processes took little of the machine,
+    /// or all where there is none.
     pub fn rounds(&self, scenario: &Scenario, store: &str, workload: &str) -> Vec<&Measurement> {
+        let all = self.all_rounds(scenario, store, workload);
+        let quiet: Vec<_> = all.iter().copied().filter(|round| round.others_share <= OTHERS_MAX).collect();
+        if quiet.is_empty() { all } else { quiet }
+    }
+
+    fn all_rounds(&self, scenario: &Scenario, store: &str, workload: &str) -> Vec<&Measurement> {
         let wanted = |measurement: &&Measurement| {
             measurement.scenario == *scenario
                 && measurement.store == store
@@ -172,7 +183,7 @@ impl Results {
 
     /// Adds a measurement as the next round of its workload.
     pub fn add(&mut self, measurement: Measurement) {
-        let rounds = self.rounds(&measurement.scenario, &measurement.store, &measurement.workload);
+        let rounds = self.all_rounds(&measurement.scenario, &measurement.store, &measurement.workload);
         let round = u32::try_from(rounds.len()).unwrap_or(u32::MAX);
         self.measurements.push(Measurement { round, ..measurement });
     }
@@ -231,11 +242,101 @@ impl Spread {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    /// Results of two stores in one workload, of as many rounds as there are speeds.
+    pub fn results(workload: &str, speeds: &[(&str, &[f64])]) -> Results {
+        let config = Config {
+            write_buffer_bytes: 64 << 20,
+            cache_bytes: 64 << 20,
+            lz4: false,
+            synced: false,
+            threads: 1,
+            workers: 1,
+        };
+        let mut results = Results::default();
+        for (store, speeds) in speeds {
+            for speed in *speeds {
+                results.add(Measurement {
+                    scenario: Scenario { name: "standard".into(), rows: 1000, config },
+                    store: (*store).to_owned(),
+                    workload: workload.to_owned(),
+                    round: 0,
+                    operations: 1000,
+                    found: 1000,
+                    seconds: 1000.0 / speed,
+                    ops_per_sec: *speed,
+                    p50_us: 1.0,
+                    p99_us: 2.0,
+                    p999_us: 3.0,
+                    max_us: 4.0,
+                    background_ops_per_sec: None,
+                    others_share: 0.0,
+                    settle_seconds: 0.0,
+                    cpu_seconds: 0.001,
+                    written_bytes: 232_000,
+                    directory_bytes: 116_000,
+                    peak_memory_bytes: 1_000_000,
+                });
+            }
+        }
+        results
+    }
 
     #[test]
     fn digits_are_grouped() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn rounds_are_numbered_and_their_middle_counts() {
+        let results = results("fillseq", &[("esker", &[100.0, 400.0, 300.0]), ("rocksdb", &[1.0, 2.0])]);
+        let scenario = results.scenarios()[0];
+        let rounds = results.rounds(scenario, "esker", "fillseq");
+        assert_eq!(rounds.iter().map(|measurement| measurement.round).collect::<Vec<_>>(), [0, 1, 2]);
+        let speed = |measurement: &Measurement| measurement.ops_per_sec;
+        assert_eq!(Spread::of(&rounds, speed), Some(Spread { median: 300.0, min: 100.0, max: 400.0 }));
+        let even = results.rounds(scenario, "rocksdb", "fillseq");
+        assert_eq!(Spread::of(&even, speed).expect("there are two").median, 1.5);
+        assert_eq!(Spread::of(&[], speed), None);
+    }
+
+    /// On a shared machine some rounds measure the neighbours.
+    #[test]
+    fn disturbed_rounds_count_only_where_there_are_no_others() {
+        let mut results = results("fillseq", &[("esker", &[300.0, 10.0]), ("redb", &[20.0])]);
+        results.measurements[1].others_share = 0.5;
+        results.measurements[2].others_share = 0.5;
+        let scenario = results.scenarios()[0].clone();
+        let speeds = |store| -> Vec<f64> {
+            results.rounds(&scenario, store, "fillseq").iter().map(|round| round.ops_per_sec).collect()
+        };
+        assert_eq!(speeds("esker"), [300.0]);
+        assert_eq!(speeds("redb"), [20.0]);
+    }
+
+    #[test]
+    fn a_store_that_finds_less_than_the_others_is_named() {
+        let mut results =
+            results("readrandom", &[("esker", &[1.0]), ("rocksdb", &[1.0]), ("leveldb", &[1.0])]);
+        assert!(results.disagreements().is_empty());
+        results.measurements[2].found = 999;
+        assert_eq!(
+            results.disagreements(),
+            ["standard, readrandom: leveldb found 999 keys, most others 1000"]
+        );
+    }
+
+    #[test]
+    fn results_are_read_as_they_were_written() {
+        let place = crate::place::Place::fresh(None).expect("a directory");
+        let file = place.dir().join("results.json");
+        let results = results("fillseq", &[("esker", &[123.0])]);
+        results.save(&file).expect("written");
+        let read = Results::load(&file).expect("read");
+        assert_eq!(read.measurements[0].scenario, results.measurements[0].scenario);
+        assert_eq!(read.rounds(read.scenarios()[0], "esker", "fillseq").len(), 1);
+        assert!(Results::load(&place.dir().join("none")).expect("nothing").measurements.is_empty());
     }
 }

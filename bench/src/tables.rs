@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::growth;
-use crate::results::{Measurement, ROW_BYTES, Results, Run, Scenario, Spread, grouped};
+use crate::results::{Measurement, OTHERS_MAX, ROW_BYTES, Results, Run, Scenario, Spread, grouped};
 use crate::sample::KEY_BYTES;
 use crate::sandbox;
 use crate::workload::{GROUPS, Workload};
@@ -91,17 +91,23 @@ struct Shown<'a> {
 impl Shown<'_> {
     /// How much of the machine was not the bench's.
     fn disturbance(&self, text: &mut String) {
-        let measurements = self.results.measurements.iter();
-        let rounds: Vec<&Measurement> = measurements.filter(|m| m.scenario == *self.scenario).collect();
-        if let Some(spread) = Spread::of(&rounds, |measurement| measurement.others_share * 100.0) {
-            line(
-                text,
-                &format!(
-                    "Other processes took {:.0} % of the processors meanwhile (the median of all measurements; at most {:.0} %).\n",
-                    spread.median, spread.max
-                ),
-            );
-        }
+        let workloads = workloads(self.results, self.scenario);
+        let cells =
+            workloads.iter().flat_map(|workload| self.stores.iter().map(move |store| (workload, store)));
+        let counted: Vec<&Measurement> = cells
+            .flat_map(|(workload, store)| self.results.rounds(self.scenario, store, &workload.name()))
+            .collect();
+        let all = self.results.measurements.iter().filter(|m| m.scenario == *self.scenario).count();
+        let disturbed = counted.iter().filter(|measurement| measurement.others_share > OTHERS_MAX).count();
+        line(
+            text,
+            &format!(
+                "Of {all} measurements {} were made while other processes took more than {:.0} % of the processors, and \
+                 are left out where there are quieter ones: {disturbed} are shown.\n",
+                all - counted.len() + disturbed,
+                OTHERS_MAX * 100.0
+            ),
+        );
     }
 
     /// Operations in a second: the medians, and between what they are.
@@ -110,7 +116,7 @@ impl Shown<'_> {
         line(
             text,
             &format!(
-                "Thousand operations a second: the median of {rounds} rounds (least to greatest), the fastest bold.\n"
+                "Thousand operations a second: the median of up to {rounds} rounds (least to greatest), the fastest bold.\n"
             ),
         );
         self.table(text, |rounds, all| {
@@ -256,5 +262,28 @@ pub fn short(figure: f64) -> String {
         _ if figure >= 100.0 => grouped(figure.round() as u64),
         _ if figure >= 10.0 => format!("{figure:.1}"),
         _ => format!("{figure:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::results;
+
+    #[test]
+    fn a_table_shows_medians_the_fastest_and_ratios() {
+        let text =
+            all(&results("fillseq", &[("esker", &[300_000.0, 100_000.0, 200_000.0]), ("rocksdb", &[5e4])]));
+        for expected in [
+            "| fillseq | **200** (100 to 300) | 50.0 |",
+            // Four times as fast, alone and in the mean.
+            "| fillseq | 4.00 |",
+            "| geometric mean | **4.00** |",
+            // Twice the user's 116,000 bytes.
+            "| fillseq | 2.00 | 2.00 |",
+        ] {
+            assert!(text.contains(expected), "{expected} is not in\n{text}");
+        }
+        assert!(!text.contains("went wrong"));
     }
 }
