@@ -9,6 +9,7 @@ mod bench;
 mod build;
 mod component;
 mod demo;
+mod fuzz;
 mod mutants;
 mod names;
 mod package;
@@ -43,6 +44,8 @@ enum Command {
     Test,
     /// Simulate crashes and faults with fresh seeds, on the engine and on the shipped component
     Sim(sim::Args),
+    /// Feed decoders, and directories of any files, with bytes that nobody wrote
+    Fuzz(fuzz::Args),
     /// Put bugs into a copy of the tree, one at a time, and see that a test finds each
     Mutants(mutants::Args),
     /// Check the rules of the source tree that no compiler knows
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
             Command::Build(args) => build::run(&workspace, &args)?,
             Command::Test => return Ok(test::run(&workspace)),
             Command::Sim(args) => sim::run(&workspace, &args)?,
+            Command::Fuzz(args) => fuzz::run(&workspace, &args)?,
             Command::Mutants(args) => mutants::run(&workspace, &args)?,
             Command::Tidy => tidy::run(&workspace)?,
             Command::Demo => demo::run(&workspace)?,

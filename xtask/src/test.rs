@@ -13,14 +13,15 @@ use anyhow::{Context, Result, bail};
 use crate::build::HOST_CRATES;
 use crate::toolchain::{self, TARGET, Toolchain};
 use crate::workspace::Workspace;
-use crate::{bench, build, component, package, process, simulate_compaction, tidy, web};
+use crate::{bench, build, component, fuzz, package, process, simulate_compaction, tidy, web};
 
 /// Runs everything; the count is the last thing printed, also when something failed.
 pub fn run(workspace: &Workspace) -> ExitCode {
     let mut report = Report::default();
     report.step("check the formatting", |_| {
         process::run(process::cargo(workspace).args(["fmt", "--all", "--check"]))?;
-        process::run(bench::cargo(workspace).args(["fmt", "--check"]))
+        process::run(bench::cargo(workspace).args(["fmt", "--check"]))?;
+        process::run(fuzz::cargo(workspace).args(["fmt", "--check"]))
     });
     report.step("tidy", |_| tidy::run(workspace));
     let toolchain = report.step("find a compiler for wasm", |_| toolchain::find(workspace));
@@ -67,6 +68,7 @@ pub fn run(workspace: &Workspace) -> ExitCode {
         let arguments = ["test", "--release", "--locked", simulate_compaction::PACKAGE];
         counted(process::cargo(workspace).args(arguments), counts)
     });
+    report.step("fuzz for a minute", |_| fuzz::try_all(workspace));
     report.step("lint", |_| lint(workspace));
     for (step, package, targets) in [
         ("lint the component", "esker-component", ["--lib", "--examples"]),
@@ -77,6 +79,10 @@ pub fn run(workspace: &Workspace) -> ExitCode {
     report.step("lint the bench, without the engines that Esker is compared with", |_| {
         let arguments = ["clippy", "--release", "--quiet", "--locked", "--all-targets", "--", "-Dwarnings"];
         process::run(bench::cargo(workspace).args(arguments))
+    });
+    report.step("lint the fuzzer", |_| {
+        let arguments = ["clippy", "--release", "--quiet", "--locked", "--", "-Dwarnings"];
+        process::run(fuzz::cargo(workspace).args(arguments).env("RUSTFLAGS", "--cfg fuzzing"))
     });
     report.step("build the documentation", |_| {
         let mut cargo = process::cargo(workspace);

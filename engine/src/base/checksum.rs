@@ -5,6 +5,13 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+/// Whether a checksum is the one that was found. In a build for fuzzing any is: a fuzzer would hardly ever get past one,
+/// and what stands behind it has to bear whatever has a right checksum by chance.
+#[inline]
+pub fn fits<T: PartialEq>(expected: T, found: T) -> bool {
+    expected == found || cfg!(fuzzing)
+}
+
 /// The CRC-32 (IEEE, as in gzip) of a log record's fragment. `file` is the number in the log's name: a
 /// fragment that was left behind in a recycled block of storage by another file is not taken for ours.
 pub fn record_checksum(file: u64, kind: u8, payload: &[u8]) -> u32 {

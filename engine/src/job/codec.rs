@@ -17,7 +17,7 @@
 //! refused, whatever else has changed in it.
 
 use super::{Job, JobResult, Work};
-use crate::base::checksum::message_checksum;
+use crate::base::checksum::{fits, message_checksum};
 use crate::base::coding::{Decoder, put_bytes, put_u64, put_varint};
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
@@ -65,7 +65,7 @@ impl Kind {
         let (covered, checksum) =
             bytes.split_last_chunk::<8>().ok_or_else(|| damaged("it has been cut short"))?;
         let (expected, found) = (u64::from_le_bytes(*checksum), message_checksum(covered));
-        if expected != found {
+        if !fits(expected, found) {
             let message = format!("its checksum is {expected:#018x}, its bytes have {found:#018x}");
             return Err(damaged(&message));
         }
@@ -363,6 +363,26 @@ mod tests {
         let mut bytes = JOB.begin();
         bytes.extend_from_slice(&[2, FLUSH, 0xff, 0xff, 0xff, 0xff, 0x0f]);
         assert!(refusal(&finish(bytes)).contains("malformed"));
+    }
+
+    /// Sizes that no files have made whoever described a job add up to more than 64 bits hold.
+    #[test]
+    fn sizes_that_no_files_have_are_described_as_the_greatest_number() {
+        for mut job in jobs() {
+            match &mut job.work {
+                Work::Flush { segments, .. } => {
+                    segments.iter_mut().for_each(|seal| seal.bytes = u64::MAX);
+                }
+                Work::Compact { plan, .. } => {
+                    for (_, table) in &mut plan.inputs {
+                        *table = Arc::new(TableMeta { size: u64::MAX, ..TableMeta::clone(table) });
+                    }
+                }
+                Work::CleanUp { .. } => continue,
+            }
+            let decoded = Job::decode(&job.encode()).expect("well-formed");
+            assert_eq!(decoded.input_bytes(), u64::MAX);
+        }
     }
 
     #[test]

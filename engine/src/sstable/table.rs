@@ -5,7 +5,7 @@ use super::cache::BlockCache;
 use super::filter;
 use super::format::{Codec, FOOTER_BYTES, Footer, Handle, Properties, TRAILER_BYTES};
 use super::iter::{ReadMode, TableIter};
-use crate::base::checksum::block_checksum;
+use crate::base::checksum::{block_checksum, fits};
 use crate::base::coding::Decoder;
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
@@ -190,7 +190,7 @@ fn decode_block(number: u64, handle: Handle, stored: &[u8]) -> Result<Vec<u8>> {
     };
     let expected = u64::from_le_bytes(*checksum);
     let found = block_checksum(handle.offset, covered);
-    if expected != found {
+    if !fits(expected, found) {
         return Err(damaged(format!(
             "the block's checksum is {expected:#018x}, its bytes have {found:#018x}"
         )));

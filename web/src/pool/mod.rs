@@ -5,7 +5,7 @@
 
 mod handle;
 mod header;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub mod machine;
 mod slot;
 #[cfg(test)]

@@ -17,7 +17,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("bench", &["engine", "host"]),
     ("compaction-sim", &["engine"]),
     ("web", &["engine"]),
-    ("fuzz", &["engine"]),
+    ("fuzz", &["engine", "web"]),
     ("xtask", &[]),
 ];
 
