@@ -13,6 +13,7 @@ pub mod history;
 pub mod host;
 pub mod interrupted_fs;
 pub mod journal;
+pub mod load;
 pub mod options;
 pub mod platform;
 pub mod program;

@@ -79,7 +79,9 @@ impl From<esker_host::Error> for Failure {
             Error::Corrupt(_) => {
                 "\nNothing was overwritten. Copy the directory before anything else; `esker verify` lists all damage."
             }
-            Error::NoSpace(_) => "\nFree some space, then run the command again.",
+            Error::NoSpace(_) => {
+                "\nWhat was acknowledged is safe. Free some space, then run the command again; until then `--read-only` reads."
+            }
             Error::Reopen(_) | Error::Trap(_) => "\nWhat was acknowledged is safe; run the command again.",
             _ => "",
         };
