@@ -27,6 +27,7 @@ pub fn all(results: &Results) -> String {
         shown.disturbance(&mut text);
         shown.speed(&mut text);
         shown.ratios(&mut text);
+        shown.sandbox(&mut text);
         shown.figures(&mut text);
     }
     sandbox::table(&mut text, &results.steps);
@@ -67,19 +68,27 @@ pub fn workloads(results: &Results, scenario: &Scenario) -> Vec<Workload> {
     GROUPS.iter().flat_map(|group| group.iter()).copied().filter(done).collect()
 }
 
-/// How many times as fast `store` is as `other`: of medians.
-pub fn ratio(
-    results: &Results,
-    scenario: &Scenario,
-    workload: Workload,
-    store: &str,
-    other: &str,
-) -> Option<f64> {
-    let speed = |store| {
-        let rounds = results.rounds(scenario, store, &workload.name());
-        Spread::of(&rounds, |measurement| measurement.ops_per_sec).map(|spread| spread.median)
-    };
-    Some(speed(store)? / speed(other)?)
+/// A geometric mean.
+#[derive(Clone, Default)]
+struct Mean {
+    logarithms: f64,
+    count: u32,
+}
+
+impl Mean {
+    /// Adds a ratio, and shows it.
+    fn with(&mut self, ratio: f64) -> String {
+        self.logarithms += ratio.ln();
+        self.count += 1;
+        format!("{ratio:.2}")
+    }
+
+    fn shown(&self) -> String {
+        match self.count {
+            0 => String::new(),
+            count => format!("**{:.2}**", (self.logarithms / f64::from(count)).exp()),
+        }
+    }
 }
 
 struct Shown<'a> {
@@ -135,30 +144,49 @@ impl Shown<'_> {
 
     /// How many times as fast Esker is as each of the others.
     fn ratios(&self, text: &mut String) {
-        if !self.stores.contains(&OURS) || self.stores.len() < 2 {
+        let others: Vec<&str> =
+            self.stores.iter().copied().filter(|store| ![OURS, NATIVE].contains(store)).collect();
+        if !self.stores.contains(&OURS) || others.is_empty() {
             return;
         }
-        let others: Vec<&str> = self.stores.iter().copied().filter(|store| *store != OURS).collect();
+        line(text, "\nEsker through the component, as a multiple of the others' speed.\n");
+        heading(text, &others);
+        let mut means = vec![Mean::default(); others.len()];
+        for workload in workloads(self.results, self.scenario) {
+            let cells = others.iter().zip(&mut means).map(|(other, mean)| {
+                let ratio = self.speed_of(OURS, workload).zip(self.speed_of(other, workload));
+                ratio.map_or_else(String::new, |(ours, other)| mean.with(ours / other))
+            });
+            line(text, &format!("| {} | {} |", workload.name(), cells.collect::<Vec<_>>().join(" | ")));
+        }
+        let means: Vec<String> = means.iter().map(Mean::shown).collect();
+        line(text, &format!("| geometric mean | {} |", means.join(" | ")));
+    }
+
+    /// What the sandbox costs: the same engine in it and outside.
+    fn sandbox(&self, text: &mut String) {
+        if ![OURS, NATIVE].iter().all(|store| self.stores.contains(store)) {
+            return;
+        }
         line(
             text,
-            "\nEsker through the component, as a multiple of the others' speed (`native`: its own engine without the sandbox).\n",
+            "\nThe cost of the sandbox: Esker's engine in it and outside, thousand operations a second.\n",
         );
-        heading(text, &others);
-        let mut logarithms: Vec<Vec<f64>> = vec![Vec::new(); others.len()];
+        line(text, "| | component | native | component / native |\n|---|---:|---:|---:|");
+        let mut mean = Mean::default();
         for workload in workloads(self.results, self.scenario) {
-            let mut cells = Vec::new();
-            for (other, logarithms) in others.iter().zip(&mut logarithms) {
-                let ratio = ratio(self.results, self.scenario, workload, OURS, other);
-                logarithms.extend(ratio.map(f64::ln));
-                cells.push(ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")));
+            let [ours, native] = [OURS, NATIVE].map(|store| self.speed_of(store, workload));
+            if let Some((ours, native)) = ours.zip(native) {
+                let cells = [thousands(ours), thousands(native), mean.with(ours / native)];
+                line(text, &format!("| {} | {} |", workload.name(), cells.join(" | ")));
             }
-            line(text, &format!("| {} | {} |", workload.name(), cells.join(" | ")));
         }
-        let means = logarithms.iter().map(|logs| {
-            let mean = (logs.iter().sum::<f64>() / logs.len().max(1) as f64).exp();
-            if logs.is_empty() { String::new() } else { format!("**{mean:.2}**") }
-        });
-        line(text, &format!("| geometric mean | {} |", means.collect::<Vec<_>>().join(" | ")));
+        line(text, &format!("| geometric mean | | | {} |", mean.shown()));
+    }
+
+    fn speed_of(&self, store: &str, workload: Workload) -> Option<f64> {
+        let rounds = self.results.rounds(self.scenario, store, &workload.name());
+        Spread::of(&rounds, |measurement| measurement.ops_per_sec).map(|spread| spread.median)
     }
 
     /// Everything else, a table each.
