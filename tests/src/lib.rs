@@ -8,6 +8,8 @@
 //! against the journal, which knows what the store must hold now and may hold after a crash.
 
 pub mod driver;
+#[cfg(feature = "component")]
+pub mod fixture;
 pub mod history;
 #[cfg(feature = "component")]
 pub mod host;

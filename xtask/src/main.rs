@@ -9,6 +9,7 @@ mod bench;
 mod build;
 mod component;
 mod demo;
+mod fixture;
 mod fuzz;
 mod mutants;
 mod names;
@@ -46,6 +47,8 @@ enum Command {
     Sim(sim::Args),
     /// Feed decoders, and directories of any files, with bytes that nobody wrote
     Fuzz(fuzz::Args),
+    /// Write the stores of this version that later ones are tried on
+    Fixture,
     /// Put bugs into a copy of the tree, one at a time, and see that a test finds each
     Mutants(mutants::Args),
     /// Check the rules of the source tree that no compiler knows
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
             Command::Test => return Ok(test::run(&workspace)),
             Command::Sim(args) => sim::run(&workspace, &args)?,
             Command::Fuzz(args) => fuzz::run(&workspace, &args)?,
+            Command::Fixture => fixture::run(&workspace)?,
             Command::Mutants(args) => mutants::run(&workspace, &args)?,
             Command::Tidy => tidy::run(&workspace)?,
             Command::Demo => demo::run(&workspace)?,

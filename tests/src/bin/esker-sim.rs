@@ -255,6 +255,10 @@ impl Simulation {
         line("recoveries, all judged right", a.recoveries, b.recoveries);
         line("recoveries a second on one core", rate(native), rate(component));
         line("calls of the file system, each a crash point", a.calls, b.calls);
+        let visited = |tally: &Tally| {
+            tally.swept + tally.troubles.get("machine crashed at a call").copied().unwrap_or(0)
+        };
+        line("  of them visited by a crash", visited(a), visited(b));
         line("short lives crashed at every call", a.sweeps, b.sweeps);
         line("  calls that is", a.swept, b.swept);
         line("workers that died of a job", a.workers_died, b.workers_died);
