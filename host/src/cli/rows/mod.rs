@@ -162,6 +162,75 @@ mod tests {
         }
     }
 
+    /// Bytes that mean something to one format or another, or that no text has.
+    const TROUBLE: &[u8] = b"\n\r\t\\\"{}[],:\0\xff\xc3x0";
+
+    /// Numbers that look random, the same in every run (SplitMix64).
+    struct Chance(u64);
+
+    impl Chance {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((z ^ (z >> 31)) % limit as u64) as usize
+        }
+    }
+
+    /// Changes a file as nobody would: bytes flipped, removed, doubled, and pieces of it put elsewhere.
+    fn mangle(text: &mut Vec<u8>, chance: &mut Chance) {
+        for _ in 0..=chance.below(4) {
+            if text.is_empty() {
+                return;
+            }
+            let at = chance.below(text.len());
+            match chance.below(5) {
+                0 => text[at] = TROUBLE[chance.below(TROUBLE.len())],
+                1 => text.truncate(at),
+                2 => drop(text.drain(at..(at + chance.below(40)).min(text.len()))),
+                3 => text[at] ^= 1 << chance.below(8),
+                _ => {
+                    let piece = text[at..(at + chance.below(40)).min(text.len())].to_vec();
+                    let to = chance.below(text.len());
+                    text.splice(to..to, piece);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_stands_in_a_file_it_is_read_to_its_end_or_refused_by_line() {
+        let mut chance = Chance(1);
+        for shape in [Shape::Tsv, Shape::Csv, Shape::Jsonl] {
+            let mut sound = shape.header().to_vec();
+            for row in nasty_rows() {
+                shape.encode(&row.key, Some(&row.value), &mut sound);
+            }
+            for _ in 0..1500 {
+                let mut text = sound.clone();
+                mangle(&mut text, &mut chance);
+                let lines = text.split(|&byte| byte == b'\n').count() as u64;
+                let limit = text.len() + 2;
+                let Ok(mut rows) = Rows::new(shape, Box::new(io::Cursor::new(text)), None) else { continue };
+                let mut row = Row::default();
+                let mut seen = 0;
+                loop {
+                    match rows.next_row(&mut row) {
+                        Ok(false) => break,
+                        Ok(true) => assert!(check_limits(&row).is_ok()),
+                        Err(RowError::Malformed { line, why }) => {
+                            assert!((1..=lines + 1).contains(&line), "line {line} of {lines}: {why}");
+                        }
+                        Err(RowError::Unreadable { .. }) => break,
+                    }
+                    seen += 1;
+                    assert!(seen <= limit, "{shape:?}: a row has at least a byte");
+                }
+            }
+        }
+    }
+
     #[test]
     fn whatever_is_written_in_any_shape_reads_back_exactly() {
         for shape in [Shape::Tsv, Shape::Csv, Shape::Jsonl] {
