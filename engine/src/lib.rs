@@ -37,7 +37,7 @@ pub use base::error::{Corruption, Error, ErrorKind, Result};
 pub use base::options::{Compression, Durability, Options, RecoveryMode, Strategy};
 pub use base::range::{KeyRange, ScanOptions};
 pub use db::{
-    BackPressure, Catalogue, Condition, ConditionalWrite, Cursor, Db, Expected, Pressure, Progress, ReadView,
-    Reader, RecoveryReport, Snapshot, Stats, Verification, WaitReason,
+    BackPressure, Catalogue, Checkpoint, Condition, ConditionalWrite, Cursor, Db, Expected, Pressure,
+    Progress, ReadView, Reader, RecoveryReport, Snapshot, Stats, Verification, WaitReason,
 };
 pub use job::{Job, JobResult, Kinds, RunningJob};

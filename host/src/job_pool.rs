@@ -234,7 +234,9 @@ impl WorkerThread {
         if let Err(error) = finished {
             // One that the store has given up itself is no longer out. What the store answers here, it remembers and
             // tells whoever writes next.
-            let _no_longer_out = turn.instance.abandon_job(job.id, Some(&error.to_string()));
+            let failed = !matches!(error, Error::Busy(_));
+            let reason = failed.then(|| error.to_string());
+            let _no_longer_out = turn.instance.abandon_job(job.id, reason.as_deref());
         }
         drop(turn);
         self.shared.job_ended.notify_all();

@@ -401,7 +401,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
                 }
                 Ok(step.bytes)
             }
-            Err(error) => Err(self.fail(runner.job().id(), Some(runner), error)),
+            Err(error) => self.begin_again(runner, error).map(|()| 0),
         }
     }
 
@@ -425,8 +425,24 @@ impl<F: Fs, C: Clock> Db<F, C> {
                 }
                 Ok(Some(step.bytes))
             }
-            Err(error) => Err(self.fail(runner.job().id(), Some(runner), error)),
+            Err(error) => self.begin_again(runner, error).map(|()| Some(0)),
         }
+    }
+
+    /// Gives a job of the store's own up. Where a file had its table's number, the next slice begins it again with other
+    /// numbers: a primary that this one has replaced, and that has not noticed yet, had reserved the same for a job.
+    fn begin_again(&mut self, runner: Runner<F>, error: Error) -> Result<()> {
+        let id = runner.job().id();
+        if *error.kind() != ErrorKind::AlreadyExists {
+            return Err(self.fail(id, Some(runner), error));
+        }
+        let merged_all = self.maintenance.merge_all == MergeAll::Running(id);
+        self.maintenance.job_ended(id);
+        if merged_all {
+            self.maintenance.merge_all = MergeAll::Wanted;
+        }
+        runner.abandon();
+        Ok(())
     }
 
     fn finish_own(&mut self, runner: Runner<F>, result: &JobResult) -> Result<()> {

@@ -11,6 +11,7 @@
 //! install    what becomes of their results
 //! pace       how maintenance keeps up with writes
 //! reader     follows a primary by its files, in this process or another one
+//! checkpoint the files of what a reader sees
 //! verify     every checksum, order and reference
 //! ```
 //!
@@ -18,6 +19,7 @@
 //! done in slices, by the writes themselves and by [`Db::maintain`].
 
 mod catalogue;
+mod checkpoint;
 mod condition;
 mod cursor;
 mod install;
@@ -36,6 +38,7 @@ mod view;
 mod write;
 
 pub use catalogue::{BUCKET_NAME_BYTES_MAX, Catalogue, DEFAULT_BUCKET_NAME};
+pub use checkpoint::Checkpoint;
 pub use condition::{Condition, ConditionalWrite, Expected};
 pub use cursor::Cursor;
 pub use maintain::Progress;

@@ -219,6 +219,15 @@ impl<F: Fs> Reader<F> {
         self.tables.table(number)
     }
 
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The segment that was read last, and how far.
+    pub(super) fn log_position(&self) -> (u64, u64) {
+        (self.segment, self.log.position())
+    }
+
     /// The log segments on disk whose data is not wholly in tables.
     pub(super) fn segments(&self) -> Result<Vec<u64>> {
         let names = self.fs.list()?;

@@ -1,12 +1,13 @@
 //! The store as a whole, over files in memory. Histories, crashes and faults are in the `tests` package.
 
 mod buckets;
+mod checkpoints;
 mod conditions;
 mod jobs;
 
 use crate::base::options::{Durability, Options};
 use crate::base::range::{KeyRange, ScanOptions};
-use crate::env::{Call, Effect, Fault, FaultFs, ManualClock, MemFs};
+use crate::env::{Call, Effect, Fault, FaultFs, Fs, ManualClock, MemFs};
 use crate::{Db, ErrorKind, Job, JobResult, Kinds, Reader, job};
 use std::sync::Arc;
 
@@ -498,6 +499,37 @@ fn a_gap_that_nobody_has_recovered_is_damage_to_a_reader() {
     let db = open(&fs);
     assert_eq!(db.last_sequence(), 4, "recovery keeps what is before the gap");
     assert_eq!(Reader::open(fs, &small()).expect("is recovered").last_sequence(), 4);
+}
+
+/// A primary that was replaced, and had not noticed, made the tables of a job whose numbers the new primary gave to a job
+/// of its own: that one failed, though nothing was wrong.
+#[test]
+fn a_number_that_a_replaced_primary_has_taken_is_passed_over() {
+    let fs = MemFs::new();
+    let mut db = open(&fs);
+    let take = |numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            // Some are taken already, by tables of this primary.
+            let _there = Fs::create(&fs, &format!("{number:06}.sst"));
+        }
+    };
+    for i in 0..300 {
+        db.put(&key(i), &[7; 40], Durability::Buffered).expect("writes");
+    }
+    let last = |fs: &MemFs| {
+        let number = |name: String| name.split('.').next().and_then(|number| number.parse().ok());
+        fs.names().into_iter().filter_map(number).max().unwrap_or(0u64)
+    };
+    take(last(&fs) + 1..last(&fs) + 8);
+    db.flush().expect("takes another number");
+    take(last(&fs) + 1..last(&fs) + 30);
+    while db.compact(1000).expect("takes other numbers").more {}
+    let stats = db.stats();
+    assert_eq!(stats.levels.iter().filter(|level| level.tables > 0).count(), 1, "everything was merged");
+    assert!(stats.to_json().contains("\"failed\":0"), "{}", stats.to_json());
+    for i in 0..300 {
+        assert_eq!(db.get(&key(i)), Ok(Some(vec![7; 40])));
+    }
 }
 
 /// A read of a growing file is not one moment: where a record stood in two pages, a reader got the first as it was before

@@ -60,12 +60,12 @@ impl<F: Fs> RunningJob<F> {
     ///
     /// # Errors
     ///
-    /// Those of the files, and `InvalidArgument` where another primary has opened the store meanwhile. The job must then
-    /// be given up.
+    /// Those of the files; `InvalidArgument` where another primary has opened the store meanwhile; `Busy` where a table of
+    /// this number is there already: the store begins such a job anew with other numbers. The job must then be given up.
     pub fn step(&mut self, budget: u64) -> Result<Step> {
         match &mut self.work {
             Started::Merge(runner) => {
-                let mut step = runner.step(budget)?;
+                let mut step = runner.step(budget).map_err(if_taken)?;
                 if let Some(result) = &mut step.result {
                     Manifest::check_newest(&*self.fs, self.epoch).map_err(refuse)?;
                     result.unsynced = self.fs.sync_dir().err().map(|error| error.to_string());
@@ -122,6 +122,17 @@ fn clean_up<F: Fs>(fs: &F, epoch: u64, remove: &[FileName]) -> Result<Option<Str
     let mut manifest = fs.open(&FileName::Manifest(epoch).to_string())?;
     let unsynced = manifest.sync().err().map(|error| error.to_string());
     Ok(unsynced)
+}
+
+/// A number that was taken: by a worker of this job that has died, or by a primary that was replaced and did not notice.
+fn if_taken(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::AlreadyExists => Error::new(
+            ErrorKind::Busy,
+            format!("the job has to be begun anew, with another number for its table: {}", error.message()),
+        ),
+        _ => error,
+    }
 }
 
 fn refuse(error: Error) -> Error {

@@ -175,7 +175,8 @@ impl<F: File> RecordReader<F> {
         self.at = mark.at;
     }
 
-    fn position(&self) -> u64 {
+    /// Where the next call of [`RecordReader::read`] begins, in bytes from the file's start.
+    pub fn position(&self) -> u64 {
         self.block_start + self.at as u64
     }
 

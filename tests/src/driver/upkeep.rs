@@ -145,6 +145,10 @@ impl<P: Platform> Driver<P> {
                 self.workers_died += 1;
             }
             Err(_) if taken.lost => drop(self.jobs.remove(index)),
+            Err(error) if error.kind() == &ErrorKind::Busy => {
+                let taken = self.jobs.remove(index);
+                self.store().abandon_job(&taken.job, None)?;
+            }
             Err(error) => {
                 let taken = self.jobs.remove(index);
                 self.store().abandon_job(&taken.job, Some(error.message()))?;
