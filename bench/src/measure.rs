@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
 
 use crate::stores::{Scan, Store};
+use crate::usage;
 use crate::workload::{Shape, Worker, Workload, touch};
 
 /// Longer than any operation that is worth waiting for.
@@ -30,6 +31,8 @@ pub struct Measured {
     pub elapsed: Duration,
     /// How long each took, in nanoseconds: each call, of fillbatch each batch, of readseq and readreverse each [`LAP`].
     pub latency: Histogram<u64>,
+    /// How long the threads have waited for a processor, together.
+    pub waited: Duration,
     /// What the other thread of readwhilewriting wrote meanwhile.
     pub background_writes: Option<u64>,
 }
@@ -37,12 +40,14 @@ pub struct Measured {
 impl Measured {
     fn nothing() -> Self {
         let latency = Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, 3).expect("the bounds are in order");
-        Self { operations: 0, found: 0, elapsed: Duration::ZERO, latency, background_writes: None }
+        let (elapsed, waited) = (Duration::ZERO, Duration::ZERO);
+        Self { operations: 0, found: 0, elapsed, latency, waited, background_writes: None }
     }
 
     fn join(&mut self, other: &Self) {
         self.operations += other.operations;
         self.found += other.found;
+        self.waited += other.waited;
         self.latency.add(&other.latency).expect("all histograms have the same bounds");
     }
 }
@@ -77,7 +82,9 @@ pub fn measure(
                 let share = share_of(operations, thread, threads);
                 named(&workload.name()).spawn_scoped(scope, move || {
                     let worker = Worker::new(workload, store, shape, thread)?;
-                    operate(worker, workload, share, limit)
+                    let before = usage::waited();
+                    let measured = operate(worker, workload, share, limit)?;
+                    Ok(Measured { waited: usage::waited() - before, ..measured })
                 })
             })
             .collect::<io::Result<_>>()

@@ -38,9 +38,11 @@ impl Scenario {
     }
 }
 
-/// A round during which other processes took more than this share of the processors counts only where there is no
-/// quieter one.
+/// A round is disturbed when other processes took more than this share of the processors ...
 pub const OTHERS_MAX: f64 = 0.1;
+/// ... and its threads waited for one for more than this share of their time. One alone is not enough: others may use
+/// what the bench leaves idle, and a store's own threads may be more than there are processors.
+pub const WAITED_MAX: f64 = 0.05;
 
 /// Bytes of a key and its value.
 pub const ROW_BYTES: u64 = (crate::sample::KEY_BYTES + crate::workload::VALUE_BYTES) as u64;
@@ -78,6 +80,8 @@ pub struct Measurement {
     pub background_ops_per_sec: Option<f64>,
     /// The share of the machine's processors that other processes took meanwhile.
     pub others_share: f64,
+    /// The share of its time that a thread of the workload waited for a processor.
+    pub waited_share: f64,
     /// How long background work went on after the last operation; 0 where nothing was written.
     pub settle_seconds: f64,
     /// Of all threads, until the store was at rest.
@@ -88,6 +92,13 @@ pub struct Measurement {
     pub directory_bytes: u64,
     /// The most memory in use while the store was open, beyond what was in use before.
     pub peak_memory_bytes: u64,
+}
+
+impl Measurement {
+    /// Whether it rather measures what else the machine did.
+    pub fn disturbed(&self) -> bool {
+        self.others_share > OTHERS_MAX && self.waited_share > WAITED_MAX
+    }
 }
 
 /// A workload on a store that gave no figures.
@@ -158,11 +169,10 @@ impl Results {
         scenarios
     }
 
-    /// The rounds of a workload on a store that count: those during which other processes took little of the machine,
-    /// or all where there is none.
+    /// The rounds of a workload on a store that count: those that were not disturbed, or all where there is none.
     pub fn rounds(&self, scenario: &Scenario, store: &str, workload: &str) -> Vec<&Measurement> {
         let all = self.all_rounds(scenario, store, workload);
-        let quiet: Vec<_> = all.iter().copied().filter(|round| round.others_share <= OTHERS_MAX).collect();
+        let quiet: Vec<_> = all.iter().copied().filter(|round| !round.disturbed()).collect();
         if quiet.is_empty() { all } else { quiet }
     }
 
@@ -273,6 +283,7 @@ pub mod tests {
                     max_us: 4.0,
                     background_ops_per_sec: None,
                     others_share: 0.0,
+                    waited_share: 0.0,
                     settle_seconds: 0.0,
                     cpu_seconds: 0.001,
                     written_bytes: 232_000,
@@ -306,14 +317,20 @@ pub mod tests {
     #[test]
     fn disturbed_rounds_count_only_where_there_are_no_others() {
         let mut results = results("fillseq", &[("esker", &[300.0, 10.0]), ("redb", &[20.0])]);
-        results.measurements[1].others_share = 0.5;
-        results.measurements[2].others_share = 0.5;
+        for round in &mut results.measurements[1..] {
+            (round.others_share, round.waited_share) = (0.5, 0.3);
+        }
         let scenario = results.scenarios()[0].clone();
         let speeds = |store| -> Vec<f64> {
             results.rounds(&scenario, store, "fillseq").iter().map(|round| round.ops_per_sec).collect()
         };
         assert_eq!(speeds("esker"), [300.0]);
         assert_eq!(speeds("redb"), [20.0]);
+
+        // Others had only what the bench left idle.
+        results.measurements[1].waited_share = 0.01;
+        let scenario = results.scenarios()[0];
+        assert_eq!(results.rounds(scenario, "esker", "fillseq").len(), 2);
     }
 
     #[test]

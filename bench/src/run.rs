@@ -171,6 +171,7 @@ fn figures(scenario: &Scenario, kind: &Kind, workload: Workload, measured: &Meas
         max_us: us(1.0),
         background_ops_per_sec: measured.background_writes.map(|writes| writes as f64 / seconds),
         others_share: 0.0,
+        waited_share: measured.waited.as_secs_f64() / (seconds * scenario.config.threads as f64),
         settle_seconds: 0.0,
         cpu_seconds: 0.0,
         written_bytes: 0,

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use crate::growth;
-use crate::results::{Measurement, OTHERS_MAX, ROW_BYTES, Results, Run, Scenario, Spread, grouped};
+use crate::results::{
+    Measurement, OTHERS_MAX, ROW_BYTES, Results, Run, Scenario, Spread, WAITED_MAX, grouped,
+};
 use crate::sample::KEY_BYTES;
 use crate::sandbox;
 use crate::workload::{GROUPS, Workload};
@@ -107,14 +109,16 @@ impl Shown<'_> {
             .flat_map(|(workload, store)| self.results.rounds(self.scenario, store, &workload.name()))
             .collect();
         let all = self.results.measurements.iter().filter(|m| m.scenario == *self.scenario).count();
-        let disturbed = counted.iter().filter(|measurement| measurement.others_share > OTHERS_MAX).count();
+        let disturbed = counted.iter().filter(|measurement| measurement.disturbed()).count();
         line(
             text,
             &format!(
-                "Of {all} measurements {} were made while other processes took more than {:.0} % of the processors, and \
-                 are left out where there are quieter ones: {disturbed} are shown.\n",
+                "Of {all} measurements {} were disturbed by other processes (they took more than {:.0} % of the \
+                 processors, and the workload's threads waited for one for more than {:.0} % of the time), and are left \
+                 out where there are better ones: {disturbed} are shown.\n",
                 all - counted.len() + disturbed,
-                OTHERS_MAX * 100.0
+                OTHERS_MAX * 100.0,
+                WAITED_MAX * 100.0
             ),
         );
     }

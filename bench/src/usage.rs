@@ -13,6 +13,13 @@ pub fn cpu() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// How long this thread has waited so far for a processor that others had. Nothing where the system does not tell.
+pub fn waited() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = text.split_whitespace().nth(1).and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
+}
+
 /// The processor time of the whole machine so far that was not idle, in the system's ticks, and all of it: idle time
 /// too. Both 0 where the system does not tell.
 fn machine_ticks() -> (u64, u64) {
