@@ -151,6 +151,21 @@ pub fn buckets(catalogue: &engine::Catalogue) -> Result<Vec<wit::BucketInfo>, wi
     Ok(catalogue.buckets().map_err(error)?.map(info).collect())
 }
 
+/// The files of a state.
+pub fn checkpoint(from: engine::Checkpoint) -> wit_maintenance::Checkpoint {
+    let files = |files: Vec<(String, u64)>| {
+        files.into_iter().map(|(name, bytes)| wit_maintenance::StateFile { name, bytes }).collect()
+    };
+    let (manifest_name, manifest_bytes) = from.manifest;
+    wit_maintenance::Checkpoint {
+        sequence: from.sequence,
+        manifest_name,
+        manifest_bytes,
+        tables: files(from.tables),
+        segments: files(from.segments),
+    }
+}
+
 /// A range of keys.
 pub fn key_range(from: wit::KeyRange) -> engine::KeyRange {
     engine::KeyRange { start: from.start, end: from.end }

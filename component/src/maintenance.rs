@@ -2,7 +2,7 @@
 
 use crate::bindings::exports::esker::kv::kv_store::{Error, ReaderBorrow, StoreBorrow};
 use crate::bindings::exports::esker::kv::maintenance::{
-    self, Guest, GuestRunningJob, JobKinds, Pressure, Progress, Verification,
+    self, Checkpoint, Guest, GuestRunningJob, JobKinds, Pressure, Progress, Verification,
 };
 use crate::convert;
 use crate::store::{Reader, Store};
@@ -87,6 +87,10 @@ impl Guest for Component {
     fn verify_reader(reader: ReaderBorrow<'_>) -> Result<Verification, Error> {
         let verification = reader.get::<Reader>().read_access().verify();
         verification.map(convert::verification).map_err(convert::error)
+    }
+
+    fn get_checkpoint(reader: ReaderBorrow<'_>) -> Result<Checkpoint, Error> {
+        Ok(convert::checkpoint(reader.get::<Reader>().read_access().checkpoint()))
     }
 
     fn recovery_report(store: StoreBorrow<'_>) -> Result<String, Error> {

@@ -1,5 +1,6 @@
 //! Every type that crosses the border, turned from the contract's into the host's and back. No decisions here.
 
+use crate::backup::{Checkpoint, StateFile};
 use crate::bindings::esker::kv::types as wit;
 use crate::bindings::exports::esker::kv::maintenance as wit_maintenance;
 use crate::bucket::{Bucket, BucketInfo};
@@ -167,6 +168,18 @@ pub(crate) fn job(from: wit_maintenance::Job) -> Job {
         outputs: from.outputs,
         removals: from.removals,
         bytes: from.bytes,
+    }
+}
+
+pub(crate) fn checkpoint(from: wit_maintenance::Checkpoint) -> Checkpoint {
+    let files = |files: Vec<wit_maintenance::StateFile>| {
+        files.into_iter().map(|file| StateFile { name: file.name, bytes: file.bytes }).collect()
+    };
+    Checkpoint {
+        sequence: from.sequence,
+        manifest: (from.manifest_name, from.manifest_bytes),
+        tables: files(from.tables),
+        segments: files(from.segments),
     }
 }
 

@@ -9,6 +9,7 @@
 //! workers ── take jobs, run them in instances of their own, bring them back ───┘
 //! ```
 
+use crate::backup::Backup;
 use crate::batch::Batch;
 use crate::bucket::{Bucket, BucketInfo, Key};
 use crate::chores::Chores;
@@ -323,6 +324,13 @@ impl KvStore {
     /// Reads every file and checks every checksum, every order and every reference. Other threads wait meanwhile.
     pub fn verify(&self) -> Result<Verification> {
         self.read(Instance::verify)
+    }
+
+    /// Copies everything that was acknowledged before this call into the directory `to`, which must not be there or be
+    /// empty: a store of its own. Other threads go on meanwhile. [`Reader::backup`] says more.
+    pub fn backup(&self, to: impl AsRef<Path>, hard_links: bool) -> Result<Backup> {
+        self.flush_deferred()?;
+        self.readers().open_reader()?.backup(to, hard_links)
     }
 
     /// Makes everything durable, ends the store and unlocks its directory. Every later call on any clone answers

@@ -84,6 +84,7 @@
 //! `docs/embedding.md` in the repository says more.
 
 mod append_map;
+mod backup;
 mod batch;
 mod bindings;
 mod bucket;
@@ -115,6 +116,7 @@ mod stats;
 mod worker;
 mod worker_command;
 
+pub use backup::Backup;
 pub use batch::{Batch, limits};
 pub use bucket::{Bucket, BucketInfo, Key};
 pub use condition::{Condition, Expected};

@@ -1,5 +1,6 @@
 //! Follows a store by its files: another instance of the component that reads while a primary writes.
 
+use crate::backup::{self, Backup, Checkpoint};
 use crate::bindings::exports::esker::kv::{kv_store, maintenance};
 use crate::bucket::{Bucket, BucketInfo, Key};
 use crate::convert;
@@ -28,6 +29,7 @@ use wasmtime::component::ResourceAny;
 #[derive(Clone)]
 pub struct Reader {
     instance: Arc<Mutex<ReaderInstance>>,
+    dir: Arc<Path>,
 }
 
 impl Reader {
@@ -39,8 +41,8 @@ impl Reader {
     /// `Directory` where it is none or cannot be read, `CannotOpen` where there is no store in it or one of a newer
     /// format, `Corrupt` where the manifest, the log or a table's index is damaged, and those of the file system.
     pub fn open(runtime: &Runtime, dir: impl AsRef<Path>, cache_bytes: Option<u64>) -> Result<Self> {
-        let instance = ReaderInstance::open(runtime, &Sandbox::new(dir).read_only(), cache_bytes)?;
-        Ok(Self { instance: Arc::new(Mutex::new(instance)) })
+        let instance = ReaderInstance::open(runtime, &Sandbox::new(&dir).read_only(), cache_bytes)?;
+        Ok(Self { instance: Arc::new(Mutex::new(instance)), dir: dir.as_ref().into() })
     }
 
     /// Sees what the primary has handed to the operating system by now. Returns the sequence number of the last write
@@ -119,6 +121,22 @@ impl Reader {
     /// may write meanwhile.
     pub fn verify(&self) -> Result<Verification> {
         self.lock().verify()
+    }
+
+    /// Copies the state that is seen, or a later one, into the directory `to`, which must not be there or be empty: a
+    /// store of its own. A primary may write meanwhile. With `hard_links` the tables, which never change, are linked
+    /// where that is possible: they then take no space, and damage to one is damage to both.
+    ///
+    /// # Errors
+    ///
+    /// `Directory` where `to` is not free; `NoSpace` and `Io`; `Busy` where the primary removes files faster than they are
+    /// copied. Nothing is left then.
+    pub fn backup(&self, to: impl AsRef<Path>, hard_links: bool) -> Result<Backup> {
+        backup::make(self, &self.dir, to.as_ref(), hard_links)
+    }
+
+    pub(crate) fn checkpoint(&self) -> Result<Checkpoint> {
+        self.lock().checkpoint()
     }
 
     pub(crate) fn next_page(&self, cursor: &CursorHandle, max_items: u32, max_bytes: u32) -> Result<Vec<u8>> {
@@ -229,6 +247,12 @@ impl ReaderInstance {
 
     pub fn stats(&mut self) -> Result<String> {
         self.call(|kv, wasm, reader| kv.reader().call_stats(wasm, reader))
+    }
+
+    fn checkpoint(&mut self) -> Result<Checkpoint> {
+        self.ended.check()?;
+        let answer = self.maintenance.call_get_checkpoint(&mut self.wasm, self.reader);
+        self.ended.finish(&self.wasm, answer).map(convert::checkpoint)
     }
 
     fn verify(&mut self) -> Result<Verification> {

@@ -70,6 +70,11 @@ impl ReaderPool {
         }
     }
 
+    /// A reader of the same store that belongs to nobody.
+    pub fn open_reader(&self) -> Result<Reader> {
+        Reader::open(&self.runtime, &self.dir, Some(self.cache_bytes))
+    }
+
     /// Whether there are any.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()

@@ -5,9 +5,12 @@
 
 mod native;
 
+pub(crate) use native::read_file;
+
 use esker_engine::env::ManualClock;
 use esker_engine::{
-    Batch, Durability, KeyRange, Kinds, Options, Pressure, Progress, Result, ScanOptions, Verification,
+    Batch, Checkpoint, Durability, KeyRange, Kinds, Options, Pressure, Progress, Result, ScanOptions,
+    Verification,
 };
 
 /// A key with its value.
@@ -25,6 +28,9 @@ pub trait Platform: Clone {
 
     /// Opens the store to follow its primary.
     fn open_reader(&self, options: &Options) -> Result<Self::Reader>;
+
+    /// The first bytes of a file, so many, as somebody reads it who knows nothing of stores.
+    fn read_file(&self, name: &str, bytes: u64) -> Result<Vec<u8>>;
 
     /// Runs a job as a worker does, which has nothing but the job's bytes and the files. Returns the result's bytes.
     fn run_job(&self, job: &[u8], worker: Worker) -> Result<Vec<u8>>;
@@ -117,6 +123,8 @@ pub trait Reader {
     fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>>;
     /// Begins to read a range.
     fn scan(&mut self, range: &KeyRange, options: ScanOptions) -> Result<Self::Cursor>;
+    /// The files of what is seen.
+    fn checkpoint(&mut self) -> Result<Checkpoint>;
 }
 
 /// A position in a scan.

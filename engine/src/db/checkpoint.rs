@@ -5,9 +5,8 @@
 //! remove a file before it was copied, and then the reader catches up and tells again.
 
 use super::Reader;
-use crate::base::error::Result;
 use crate::base::file_name::FileName;
-use crate::env::{File, Fs};
+use crate::env::Fs;
 use crate::record::Framer;
 use crate::version::VersionEdit;
 
@@ -26,39 +25,24 @@ pub struct Checkpoint {
 
 impl<F: Fs> Reader<F> {
     /// The files of the state that is seen.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` where the primary has removed one meanwhile: catch up and ask again; and those of the file system.
-    pub fn checkpoint(&self) -> Result<Checkpoint> {
+    /// The primary may have removed some meanwhile: then catch up and ask again.
+    pub fn checkpoint(&self) -> Checkpoint {
         let state = self.state();
         let mut bytes = Vec::new();
         let name = FileName::Manifest(self.epoch());
         Framer::new(name.record_number()).frame(&VersionEdit::from_state(state).encode(), &mut bytes);
         let table = |number: u64, size: u64| (FileName::Table(number).to_string(), size);
-        Ok(Checkpoint {
+        let mut segments: Vec<_> =
+            self.log_positions().map(|(number, end)| (FileName::Wal(number).to_string(), end)).collect();
+        if segments.is_empty() {
+            // Reading has not come to the segment with which the manifest says that the log begins: it adds nothing.
+            segments.push((FileName::Wal(state.log).to_string(), 0));
+        }
+        Checkpoint {
             sequence: self.last_sequence(),
             manifest: (name.to_string(), bytes),
             tables: state.version.tables().map(|(_, meta)| table(meta.number, meta.size)).collect(),
-            segments: self.checkpoint_segments()?,
-        })
-    }
-
-    fn checkpoint_segments(&self) -> Result<Vec<(String, u64)>> {
-        let (last, end) = self.log_position();
-        let first = self.state().log;
-        // Reading has not come to the segment with which the manifest says that the log begins: it adds nothing.
-        if last < first {
-            return Ok(vec![(FileName::Wal(first).to_string(), 0)]);
+            segments,
         }
-        let mut segments = Vec::new();
-        for number in self.segments()?.into_iter().filter(|&number| number < last) {
-            let name = FileName::Wal(number).to_string();
-            let length = self.fs().open(&name)?.len()?;
-            segments.push((name, length));
-        }
-        segments.sort_unstable();
-        segments.push((FileName::Wal(last).to_string(), end));
-        Ok(segments)
     }
 }

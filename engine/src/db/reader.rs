@@ -27,7 +27,7 @@ use crate::record::{Item, Mark, RecordReader};
 use crate::sstable::{Table, TableCache};
 use crate::version::{State, TableMeta, Version, VersionEdit, misfit};
 use crate::wal;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// So often a reader begins again where the primary has moved on under it, before it says so.
@@ -51,6 +51,8 @@ pub struct Reader<F: Fs> {
     // What was read of the log.
     pub(super) segment: u64,
     log: RecordReader<F::File>,
+    /// The segments that were read before it, and where their records end.
+    ends: BTreeMap<u64, u64>,
     /// Sealed memtables and the last sequence number in each, oldest first.
     pub(super) sealed: VecDeque<(u64, Arc<Memtable>)>,
     // What reads see.
@@ -223,9 +225,10 @@ impl<F: Fs> Reader<F> {
         &self.state
     }
 
-    /// The segment that was read last, and how far.
-    pub(super) fn log_position(&self) -> (u64, u64) {
-        (self.segment, self.log.position())
+    /// The segments that were read and whose data is not wholly in tables, and how far.
+    pub(super) fn log_positions(&self) -> impl Iterator<Item = (u64, u64)> {
+        let ended = self.ends.iter().map(|(&segment, &end)| (segment, end));
+        ended.chain([(self.segment, self.log.position())]).filter(|&(segment, _)| segment >= self.state.log)
     }
 
     /// The log segments on disk whose data is not wholly in tables.
@@ -351,6 +354,7 @@ impl<F: Fs> Reader<F> {
             manifest,
             segment,
             log: RecordReader::following(file, segment),
+            ends: BTreeMap::new(),
             sealed: VecDeque::new(),
             view: ReadView { view: Arc::new(view), sequence: state.flushed, catalogue: Arc::default() },
             catalogue_source: None,
@@ -550,6 +554,8 @@ impl<F: Fs> Reader<F> {
     /// Goes on with the next segment. False where it is gone already.
     fn enter(&mut self, segment: u64) -> Result<bool> {
         let Some(file) = found(self.fs.open(&FileName::Wal(segment).to_string()))? else { return Ok(false) };
+        self.ends.insert(self.segment, self.log.position());
+        self.ends.retain(|&number, _| number >= self.state.log);
         self.segment = segment;
         self.log = RecordReader::following(file, segment);
         let active = &self.view.view.active;

@@ -532,6 +532,33 @@ fn a_number_that_a_replaced_primary_has_taken_is_passed_over() {
     }
 }
 
+/// A record that could be written in part only, on a disk that failed or was full, was reported as damage by the handle
+/// that had failed to write it, though the next open passes over it.
+#[test]
+fn what_a_failed_write_has_left_is_no_damage() {
+    let mut met = 0;
+    for nth in 1..60 {
+        let fs = FaultFs::new(MemFs::new());
+        let Ok(mut db) = Db::open(fs.clone(), ManualClock::default(), small()) else { continue };
+        fs.arm(Fault::once(Effect::ShortAppend, nth));
+        let mut written = 0;
+        for i in 0..200 {
+            let put = db.put(&key(i), &[7; 100], Durability::Synced);
+            if put.is_err() {
+                break;
+            }
+            written += 1;
+        }
+        met += fs.struck();
+        let verification = db.verify().expect("it reads on");
+        assert_eq!(verification.problems, Vec::<String>::new(), "after append {nth} and {written} writes");
+        drop(db);
+        let db = Db::open(fs.clone(), ManualClock::default(), small()).expect("recovers");
+        assert!(db.verify().expect("reads").problems.is_empty());
+    }
+    assert!(met > 40, "the fault has struck {met} times");
+}
+
 /// A read of a growing file is not one moment: where a record stood in two pages, a reader got the first as it was before
 /// and the second as it was after, with the next record in it, and took the record for damaged.
 #[test]

@@ -47,13 +47,15 @@ impl<F: Fs, C: Clock> Db<F, C> {
             Table::open(file, number).map(Arc::new)
         };
         found.verify_tables(&self.view.version, open)?;
+        // What a failed call has left behind the last record is no damage: the next open passes over it.
+        let tail = if self.poisoned.is_some() { Tail::Growing } else { Tail::Whole };
         for &segment in self.segments.iter().chain([&self.wal.number()]) {
             // An old segment may have been damaged before recovery set its contents aside.
             if segment >= self.state.log {
-                found.verify_log(&*self.fs, FileName::Wal(segment), Tail::Whole)?;
+                found.verify_log(&*self.fs, FileName::Wal(segment), tail)?;
             }
         }
-        found.verify_log(&*self.fs, FileName::Manifest(self.manifest.epoch()), Tail::Whole)?;
+        found.verify_log(&*self.fs, FileName::Manifest(self.manifest.epoch()), tail)?;
         Ok(found)
     }
 }

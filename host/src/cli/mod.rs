@@ -15,6 +15,7 @@
 //!
 //! A command prints what it was asked for on standard output, and everything else on standard error.
 
+mod backup;
 mod batch;
 mod bench;
 mod compact;
@@ -77,6 +78,7 @@ enum Command {
     Export(export::Args),
     Stats(stats::Args),
     Top(top::Args),
+    Backup(backup::Args),
     Compact(compact::Args),
     Verify(verify::Args),
     Bench(bench::Args),
@@ -96,6 +98,7 @@ impl Command {
             Self::Export(args) => export::run(store, args),
             Self::Stats(args) => stats::run(store, args),
             Self::Top(args) => top::run(store, args),
+            Self::Backup(args) => backup::run(store, args),
             Self::Compact(args) => compact::run(store, args),
             Self::Verify(args) => verify::run(store, args),
             Self::Bench(args) => bench::run(store, args),

@@ -1,11 +1,12 @@
 //! Readers that follow the primary: what they see is always a moment of its life, never an earlier one than before,
 //! and at least all that had been handed to the operating system when they looked.
 
-use esker_engine::{KeyRange, Result, ScanOptions};
+use esker_engine::env::{File, Fs, ManualClock, MemFs};
+use esker_engine::{Checkpoint, Db, KeyRange, Options, RecoveryMode, Result, ScanOptions};
 
 use super::reads::{assert_value, read_state};
 use super::{Driver, round};
-use crate::journal::{End, assert_same};
+use crate::journal::{End, State, assert_same};
 use crate::options;
 use crate::platform::{Platform, Reader};
 use crate::seed::Rng;
@@ -17,6 +18,8 @@ pub(super) struct Follower<P: Platform> {
     seen: u64,
 }
 
+/// A reader is asked for a checkpoint when it sees a write whose number this divides.
+const CHECKPOINT_EVERY: u64 = 4;
 /// So many readers are open at a time.
 const READERS_MAX: usize = 3;
 
@@ -27,12 +30,12 @@ impl<P: Platform> Driver<P> {
         if self.readers.len() > READERS_MAX {
             self.readers.remove(0);
         }
-        self.follow(self.readers.len() - 1, self.journal.handed_over())
+        self.follow(self.readers.len() - 1, self.journal.handed_over(), &self.platform.clone())
     }
 
     pub(super) fn catch_up(&mut self, reader: usize) -> Result<()> {
         match round(reader, self.readers.len()) {
-            Some(index) => self.follow(index, self.journal.handed_over()),
+            Some(index) => self.follow(index, self.journal.handed_over(), &self.platform.clone()),
             None => Ok(()),
         }
     }
@@ -46,11 +49,11 @@ impl<P: Platform> Driver<P> {
         };
         let reader = platform.open_reader(&self.options)?;
         self.readers.push(Follower { reader, seen: 0 });
-        self.follow(self.readers.len() - 1, least)
+        self.follow(self.readers.len() - 1, least, platform)
     }
 
     /// Lets a reader catch up, and judges what it sees; at least so many writes must be seen.
-    fn follow(&mut self, index: usize, least: usize) -> Result<()> {
+    fn follow(&mut self, index: usize, least: usize, platform: &P) -> Result<()> {
         let Follower { reader, seen } = &mut self.readers[index];
         let sequence = reader.catch_up()?;
         assert!(sequence >= *seen, "a reader that has seen write {seen} goes back to {sequence}");
@@ -63,6 +66,35 @@ impl<P: Platform> Driver<P> {
         for key in self.keys.iter().step_by(3) {
             assert_value(key, reader.get(key)?.as_deref(), state.get(key).map(AsRef::as_ref));
         }
+        if sequence % CHECKPOINT_EVERY == 0 {
+            let checkpoint = reader.checkpoint()?;
+            assert_eq!(checkpoint.sequence, sequence, "a checkpoint is of what the reader sees");
+            check_checkpoint(platform, &checkpoint, &state)?;
+        }
         Ok(())
     }
+}
+
+/// A checkpoint's files are a store by themselves, with nothing damaged or torn, that holds what the reader saw.
+fn check_checkpoint<P: Platform>(platform: &P, checkpoint: &Checkpoint, state: &State) -> Result<()> {
+    let disk = MemFs::new();
+    let put = |name: &str, bytes: &[u8]| {
+        let mut file = disk.create(name).expect("each name is there once");
+        file.append(bytes).expect("there is room");
+        file.sync().expect("nothing fails in memory");
+    };
+    put(&checkpoint.manifest.0, &checkpoint.manifest.1);
+    for (name, bytes) in checkpoint.tables.iter().chain(&checkpoint.segments) {
+        let content = platform.read_file(name, *bytes)?;
+        assert_eq!(content.len() as u64, *bytes, "{name} has all that belongs to the state");
+        put(name, &content);
+    }
+    disk.sync_dir().expect("nothing fails in memory");
+    let options =
+        Options { recovery: RecoveryMode::Absolute, create_if_missing: false, ..Options::default() };
+    let copy = Db::open(disk, ManualClock::new(), options).expect("a checkpoint is a sound store");
+    assert_eq!(copy.last_sequence(), checkpoint.sequence);
+    let mut cursor = copy.scan(KeyRange::all(), ScanOptions::default()).expect("it is sound");
+    assert_same(&read_state(&mut cursor)?, state, "in a checkpoint");
+    Ok(())
 }

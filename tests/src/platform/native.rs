@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use esker_engine::env::{Effect, Fault, FaultFs, Fs, ManualClock};
+use esker_engine::env::{Effect, Fault, FaultFs, File, Fs, ManualClock};
 use esker_engine::{
-    Batch, Bucket, Db, Durability, Error, ErrorKind, Job, JobResult, KeyRange, Kinds, Options, Pressure,
-    Progress, Result, RunningJob, ScanOptions, Snapshot, Verification,
+    Batch, Bucket, Checkpoint, Db, Durability, Error, ErrorKind, Job, JobResult, KeyRange, Kinds, Options,
+    Pressure, Progress, Result, RunningJob, ScanOptions, Snapshot, Verification,
 };
 
 use esker_engine::job::Step;
@@ -27,6 +27,10 @@ impl<F: Fs + Clone> Platform for F {
         esker_engine::Reader::open(self.clone(), options)
     }
 
+    fn read_file(&self, name: &str, bytes: u64) -> Result<Vec<u8>> {
+        read_file(self, name, bytes)
+    }
+
     fn run_job(&self, job: &[u8], worker: Worker) -> Result<Vec<u8>> {
         let fs = FaultFs::new(self.clone());
         if let Some(call) = worker.dies_at {
@@ -38,6 +42,14 @@ impl<F: Fs + Clone> Platform for F {
             _ => Err(Error::new(ErrorKind::Io, "the worker has died, and brings nothing back")),
         }
     }
+}
+
+/// The first bytes of a file, so many.
+pub(crate) fn read_file<F: Fs>(fs: &F, name: &str, bytes: u64) -> Result<Vec<u8>> {
+    let mut content = vec![0; usize::try_from(bytes).expect("the tests' files are small")];
+    let read = fs.open(name)?.read_at(0, &mut content)?;
+    content.truncate(read);
+    Ok(content)
 }
 
 fn run<F: Fs + Clone>(fs: &FaultFs<F>, job: &[u8], slice_bytes: u64) -> Result<Vec<u8>> {
@@ -175,6 +187,10 @@ impl<F: Fs + Clone> Reader for esker_engine::Reader<F> {
 
     fn scan(&mut self, range: &KeyRange, options: ScanOptions) -> Result<Self::Cursor> {
         esker_engine::Reader::scan(self, range.clone(), options)
+    }
+
+    fn checkpoint(&mut self) -> Result<Checkpoint> {
+        Ok(esker_engine::Reader::checkpoint(self))
     }
 }
 

@@ -6,13 +6,14 @@ use std::rc::Rc;
 
 use esker_engine::env::ManualClock;
 use esker_engine::{
-    Batch, Durability, Job, KeyRange, Kinds, Options, Pressure, Progress, Result, ScanOptions, Verification,
+    Batch, Checkpoint, Durability, Job, KeyRange, Kinds, Options, Pressure, Progress, Result, ScanOptions,
+    Verification,
 };
 use wasmtime::component::ResourceAny;
 
 use super::convert;
 use super::host::{Birth, Deaths, Files, Instance, Quirks};
-use crate::platform::{Cursor, Entry, Platform, Reader, Store, Worker};
+use crate::platform::{Cursor, Entry, Platform, Reader, Store, Worker, read_file};
 use crate::rounds::{Machine, Simulated, Trouble};
 use crate::seed::Rng;
 
@@ -100,6 +101,10 @@ impl Platform for Component {
         let reader =
             instance.call(|live| live.kv.call_open_reader(&mut live.wasm, ".", options.cache_bytes))?;
         Ok(ComponentReader { instance, reader })
+    }
+
+    fn read_file(&self, name: &str, bytes: u64) -> Result<Vec<u8>> {
+        read_file(&self.files, name, bytes)
     }
 
     fn run_job(&self, job: &[u8], worker: Worker) -> Result<Vec<u8>> {
@@ -357,5 +362,11 @@ impl Reader for ComponentReader {
             .call(|live| live.kv.reader().call_scan(&mut live.wasm, self.reader, DEFAULT, &range, how))?;
         let instance = self.instance.clone();
         Ok(ComponentCursor { instance, cursor, keys_only: options.keys_only, packed: options.reverse })
+    }
+
+    fn checkpoint(&mut self) -> Result<Checkpoint> {
+        let found =
+            self.instance.call(|live| live.maintenance.call_get_checkpoint(&mut live.wasm, self.reader))?;
+        Ok(convert::checkpoint(found))
     }
 }

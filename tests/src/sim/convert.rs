@@ -3,8 +3,8 @@
 use esker_engine::base::batch::Operation;
 use esker_engine::base::coding::Decoder;
 use esker_engine::{
-    BackPressure, Batch, Compression, Durability, Error, ErrorKind, Key, KeyRange, Kinds, Options, Pressure,
-    Progress, RecoveryMode, ScanOptions, Strategy, Verification, WaitReason,
+    BackPressure, Batch, Checkpoint, Compression, Durability, Error, ErrorKind, Key, KeyRange, Kinds,
+    Options, Pressure, Progress, RecoveryMode, ScanOptions, Strategy, Verification, WaitReason,
 };
 
 use super::bindings::esker::kv::types as wit;
@@ -86,6 +86,17 @@ pub(super) fn kinds(from: Kinds) -> maintenance::JobKinds {
     kind(from.flush, maintenance::JobKinds::FLUSH)
         | kind(from.compaction, maintenance::JobKinds::COMPACTION)
         | kind(from.clean_up, maintenance::JobKinds::CLEAN_UP)
+}
+
+pub(super) fn checkpoint(from: maintenance::Checkpoint) -> Checkpoint {
+    let files =
+        |files: Vec<maintenance::StateFile>| files.into_iter().map(|file| (file.name, file.bytes)).collect();
+    Checkpoint {
+        sequence: from.sequence,
+        manifest: (from.manifest_name, from.manifest_bytes),
+        tables: files(from.tables),
+        segments: files(from.segments),
+    }
 }
 
 /// A batch in the readable form.
