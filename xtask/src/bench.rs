@@ -62,18 +62,12 @@ fn install_tools() {
     }
 }
 
-/// Whether there is a `libclang` with its headers where Debian has it.
+/// Whether there is a `libclang` with its headers where Debian has it. The link without a number comes with them; other
+/// libraries of Clang's do not help.
 fn libclang_is_there() -> bool {
-    let Ok(versions) = fs::read_dir("/usr/lib") else { return false };
-    let llvm = versions.flatten().map(|entry| entry.path());
-    let mut llvm = llvm.filter(|path| file_begins(path, "llvm-"));
-    llvm.any(|path| {
-        let Ok(libraries) = fs::read_dir(path.join("lib")) else { return false };
-        libraries.flatten().any(|library| {
-            let path = library.path();
-            file_begins(&path, "libclang.so") || file_begins(&path, "libclang-")
-        })
-    })
+    let Ok(entries) = fs::read_dir("/usr/lib") else { return false };
+    let mut llvm = entries.flatten().map(|entry| entry.path()).filter(|path| file_begins(path, "llvm-"));
+    llvm.any(|path| path.join("lib/libclang.so").exists())
 }
 
 fn file_begins(path: &Path, with: &str) -> bool {
