@@ -86,7 +86,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     workers: u32,
 
-    /// The longest that a workload runs, unless it fills the store or overwrites it, in seconds [default: 30, with --quick 5]
+    /// The longest that a workload runs, unless others need what it writes, in seconds [default: 30, with --quick 5]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 

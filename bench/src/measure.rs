@@ -52,7 +52,7 @@ impl Measured {
     }
 }
 
-/// Runs `workload` on `threads` threads: to its end, or for `limit` where it does not fill the store.
+/// Runs `workload` on `threads` threads: to its end, or for `limit` where no other workload needs what it writes.
 ///
 /// # Errors
 ///
@@ -65,8 +65,8 @@ pub fn measure(
     limit: Duration,
 ) -> Result<Measured> {
     let operations = workload.operations(shape.rows);
-    // What one does not write, those after it do not find.
-    let whole = workload.fills() || workload == Workload::Overwrite;
+    // What one does not write, those after it do not find. After fillsync there is nothing.
+    let whole = workload.fills() && workload != Workload::FillSync || workload == Workload::Overwrite;
     let limit = if whole { Duration::MAX } else { limit };
     let stop = AtomicBool::new(false);
     let measured = thread::scope(|scope| {
