@@ -226,7 +226,8 @@ fn forge(disk: &MemFs, rng: &mut Rng) {
             bytes[end - 8..end].copy_from_slice(&checksum.to_le_bytes());
         } else {
             spoil(&mut bytes[start + HEADER_BYTES..end], rng);
-            let checksum = record_checksum(number, bytes[start + 6], &bytes[start + HEADER_BYTES..end]);
+            let checksum =
+                record_checksum(number, start as u64, bytes[start + 6], &bytes[start + HEADER_BYTES..end]);
             bytes[start..start + 4].copy_from_slice(&checksum.to_le_bytes());
         }
     })

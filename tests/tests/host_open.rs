@@ -121,6 +121,7 @@ fn a_store_of_a_newer_format_is_refused_by_its_version() {
     let length = usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
     let mut checksum = crc32fast::Hasher::new();
     checksum.update(&(number | 1 << 63).to_le_bytes());
+    checksum.update(&0u64.to_le_bytes());
     checksum.update(&bytes[6..7 + length]);
     bytes[..4].copy_from_slice(&checksum.finalize().to_le_bytes());
     fs::write(&manifest, &bytes).expect("write");

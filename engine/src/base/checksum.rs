@@ -12,12 +12,14 @@ pub fn fits<T: PartialEq>(expected: T, found: T) -> bool {
     expected == found || cfg!(fuzzing)
 }
 
-/// The CRC-32 (IEEE, as in gzip) of a log record's fragment. `file` is the number in the log's name: a
-/// fragment that was left behind in a recycled block of storage by another file is not taken for ours.
-pub fn record_checksum(file: u64, kind: u8, payload: &[u8]) -> u32 {
+/// The CRC-32 (IEEE, as in gzip) of a log record's fragment. `file` is the number in the log's name, and `offset` where
+/// in the file the fragment begins: one that was left behind in a recycled block of storage, by another file or by this
+/// one, is not taken for what belongs here.
+pub fn record_checksum(file: u64, offset: u64, kind: u8, payload: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    let mut head = [kind; 9];
+    let mut head = [kind; 17];
     head[..8].copy_from_slice(&file.to_le_bytes());
+    head[8..16].copy_from_slice(&offset.to_le_bytes());
     hasher.update(&head);
     hasher.update(payload);
     hasher.finalize()
@@ -77,9 +79,10 @@ mod tests {
 
     #[test]
     fn a_record_checksum_depends_on_all_it_covers() {
-        let base = record_checksum(7, 1, b"payload");
-        assert_ne!(base, record_checksum(8, 1, b"payload"));
-        assert_ne!(base, record_checksum(7, 2, b"payload"));
-        assert_ne!(base, record_checksum(7, 1, b"payloae"));
+        let base = record_checksum(7, 20, 1, b"payload");
+        assert_ne!(base, record_checksum(8, 20, 1, b"payload"));
+        assert_ne!(base, record_checksum(7, 21, 1, b"payload"));
+        assert_ne!(base, record_checksum(7, 20, 2, b"payload"));
+        assert_ne!(base, record_checksum(7, 20, 1, b"payloae"));
     }
 }

@@ -7,7 +7,8 @@ use crate::base::checksum::{chain, record_checksum};
 #[derive(Debug)]
 pub struct Framer {
     file: u64,
-    /// How much of the current block is used.
+    /// Where the current block begins in the file, and how much of it is used.
+    block_start: u64,
     used: usize,
     digest: u64,
 }
@@ -15,7 +16,7 @@ pub struct Framer {
 impl Framer {
     /// A framer for an empty file with this number.
     pub fn new(file: u64) -> Self {
-        Self { file, used: 0, digest: 0 }
+        Self { file, block_start: 0, used: 0, digest: 0 }
     }
 
     /// The digest of all fragments so far: what [`RecordReader::digest`](super::RecordReader::digest) finds.
@@ -30,6 +31,7 @@ impl Framer {
         loop {
             if BLOCK_BYTES - self.used < HEADER_BYTES {
                 out.resize(out.len() + BLOCK_BYTES - self.used, 0);
+                self.block_start += BLOCK_BYTES as u64;
                 self.used = 0;
             }
             let room = BLOCK_BYTES - self.used - HEADER_BYTES;
@@ -46,7 +48,7 @@ impl Framer {
     fn put_fragment(&mut self, part: Part, payload: &[u8], out: &mut Vec<u8>) {
         let length = u16::try_from(payload.len()).expect("a fragment is shorter than a block");
         let kind = part as u8;
-        let checksum = record_checksum(self.file, kind, payload);
+        let checksum = record_checksum(self.file, self.block_start + self.used as u64, kind, payload);
         self.digest = chain(self.digest, u64::from(checksum));
         out.extend_from_slice(&checksum.to_le_bytes());
         out.extend_from_slice(&length.to_le_bytes());

@@ -271,7 +271,7 @@ fn newer(archive: &[u8]) -> Vec<u8> {
     let name =
         bytes[..payload - 7].rchunks(BLOCK).find_map(|block| std::str::from_utf8(block.get(..15)?).ok());
     let number = FileName::parse(name.expect("the header of the manifest")).expect("a file").record_number();
-    let checksum = record_checksum(number, bytes[payload - 1], &bytes[payload..payload + length]);
+    let checksum = record_checksum(number, 0, bytes[payload - 1], &bytes[payload..payload + length]);
     bytes[payload - 7..payload - 3].copy_from_slice(&checksum.to_le_bytes());
     bytes
 }
