@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use esker_host::Durability;
 
+use super::buckets::BucketArgs;
 use super::failure::Outcome;
 use super::input::TextArgs;
 use super::store::{Expect, StoreArgs};
@@ -18,6 +19,9 @@ pub struct Args {
     key: OsString,
 
     #[command(flatten)]
+    bucket: BucketArgs,
+
+    #[command(flatten)]
     text: TextArgs,
 }
 
@@ -30,7 +34,7 @@ Examples:
 pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
     let key = args.text.bytes(&args.key)?;
     store.run(Expect::Store, |store| {
-        store.delete(&key, Durability::Synced)?;
+        store.delete((args.bucket.find(store)?, &key), Durability::Synced)?;
         Ok(())
     })
 }

@@ -3,9 +3,10 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use esker_host::{KeyRange, ScanOptions};
+use esker_host::{Bucket, KeyRange, ScanOptions};
 use indicatif::ProgressBar;
 
+use super::buckets::BucketArgs;
 use super::failure::{Failure, Outcome};
 use super::input::TextArgs;
 use super::output::{self, BUFFER_BYTES, PendingFile, RowWriter, tell};
@@ -34,6 +35,9 @@ pub struct Args {
     range: RangeArgs,
 
     #[command(flatten)]
+    bucket: BucketArgs,
+
+    #[command(flatten)]
     text: TextArgs,
 }
 
@@ -49,49 +53,58 @@ pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
     let range = args.range.read(&args.text)?;
     let file = args.file.as_deref().filter(|file| *file != Path::new("-"));
     let format = args.format.unwrap_or_else(|| file.map(Format::of_file).unwrap_or_default());
-    store.read(|store| match file {
-        None => to_stdout(store, range, format),
-        Some(path) if output::is_special(path) => to_special(store, range, format, path),
-        Some(path) => to_file(store, range, format, path),
+    store.read(|store| {
+        let rows = Rows { store, bucket: args.bucket.find_in(store)?, range };
+        match file {
+            None => to_stdout(&rows, format),
+            Some(path) if output::is_special(path) => to_special(&rows, format, path),
+            Some(path) => to_file(&rows, format, path),
+        }
     })
 }
 
-fn to_stdout(store: &Readable, range: KeyRange, format: Format) -> Outcome {
+/// What is exported.
+struct Rows<'a> {
+    store: &'a Readable,
+    bucket: Bucket,
+    range: KeyRange,
+}
+
+fn to_stdout(rows: &Rows<'_>, format: Format) -> Outcome {
     // A bar would stand in the middle of the rows.
     let bar = if io::stdout().is_terminal() { ProgressBar::hidden() } else { progress::of_work() };
-    write_rows(store, range, format, io::stdout().lock(), &bar, Failure::stdout)?;
+    write_rows(rows, format, io::stdout().lock(), &bar, Failure::stdout)?;
     bar.finish_and_clear();
     Ok(())
 }
 
-fn to_special(store: &Readable, range: KeyRange, format: Format, path: &Path) -> Outcome {
+fn to_special(rows: &Rows<'_>, format: Format, path: &Path) -> Outcome {
     let failed = |cause: io::Error| Failure::file("write to", path, &cause);
     let file = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
-    write_rows(store, range, format, file, &ProgressBar::hidden(), failed)?;
+    write_rows(rows, format, file, &ProgressBar::hidden(), failed)?;
     Ok(())
 }
 
-fn to_file(store: &Readable, range: KeyRange, format: Format, path: &Path) -> Outcome {
+fn to_file(rows: &Rows<'_>, format: Format, path: &Path) -> Outcome {
     let bar = progress::of_work();
     let (pending, file) = PendingFile::create(path)?;
-    let rows =
-        write_rows(store, range, format, &file, &bar, |cause| Failure::file("write to", path, &cause))?;
+    let written = write_rows(rows, format, &file, &bar, |cause| Failure::file("write to", path, &cause))?;
     pending.commit(&file)?;
     bar.finish_and_clear();
-    tell(format!("exported {} to {}", number::counted(rows, "row"), path.display()));
+    tell(format!("exported {} to {}", number::counted(written, "row"), path.display()));
     Ok(())
 }
 
 /// Writes the range to `out` and returns the number of rows; `failed` words a failure of `out`.
 fn write_rows(
-    store: &Readable,
-    range: KeyRange,
+    rows: &Rows<'_>,
     format: Format,
     out: impl Write,
     bar: &ProgressBar,
     failed: impl Fn(io::Error) -> Failure,
 ) -> Outcome<u64> {
-    let mut scan = store.scan(range, ScanOptions::default())?;
+    let options = ScanOptions { bucket: rows.bucket, ..ScanOptions::default() };
+    let mut scan = rows.store.scan(rows.range.clone(), options)?;
     let packed =
         PackedWriter::new(format.packing, BufWriter::with_capacity(BUFFER_BYTES, out)).map_err(&failed)?;
     let mut rows = RowWriter::new(format.shape, packed).map_err(&failed)?;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 
+use super::buckets::BucketArgs;
 use super::failure::{Failure, Outcome};
 use super::input::TextArgs;
 use super::store::StoreArgs;
@@ -17,6 +18,9 @@ pub struct Args {
     key: OsString,
 
     #[command(flatten)]
+    bucket: BucketArgs,
+
+    #[command(flatten)]
     text: TextArgs,
 }
 
@@ -29,7 +33,8 @@ Examples:
 /// Runs the command.
 pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
     let key = args.text.bytes(&args.key)?;
-    let value = store.read(|store| Ok(store.get(&key)?))?.ok_or(Failure::Absent)?;
+    let value =
+        store.read(|store| Ok(store.get((args.bucket.find_in(store)?, &key))?))?.ok_or(Failure::Absent)?;
     let mut stdout = io::stdout().lock();
     stdout.write_all(&value).and_then(|()| stdout.flush()).map_err(Failure::stdout)
 }

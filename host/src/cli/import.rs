@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
-use esker_host::{Batch, KvStore};
+use esker_host::{Batch, Bucket, KvStore};
 use indicatif::ProgressBar;
 
+use super::buckets::BucketArgs;
 use super::failure::{Failure, Outcome};
 use super::output::tell;
 use super::rows::{Format, Row, RowError, Rows, unpack};
@@ -60,6 +61,9 @@ pub struct Args {
     #[arg(long, default_value = "256KiB", value_name = "SIZE", value_parser = number::parse_bytes)]
     batch_bytes: u64,
 
+    #[command(flatten)]
+    bucket: BucketArgs,
+
     /// Print on standard output, after each batch, how many rows have been acknowledged so far
     #[arg(long)]
     acknowledge: bool,
@@ -90,7 +94,10 @@ pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
         .map_err(|cause| Failure::other(format!("{}: {cause}", source.name)))?;
     let rows = Rows::new(format.shape, text, args.key.as_deref())
         .map_err(|error| Failure::other(format!("{}, {error}", source.name)))?;
-    store.run(Expect::StoreOrNothing, |store| Import::new(store, args, &source.name, bar).run(rows))
+    store.run(Expect::StoreOrNothing, |store| {
+        let bucket = args.bucket.find(store)?;
+        Import::new(store, bucket, args, &source.name, bar).run(rows)
+    })
 }
 
 /// The file to import.
@@ -117,6 +124,7 @@ impl Source {
 /// An import under way.
 struct Import<'a> {
     store: &'a KvStore,
+    bucket: Bucket,
     args: &'a Args,
     name: &'a str,
     bar: ProgressBar,
@@ -128,8 +136,8 @@ struct Import<'a> {
 }
 
 impl<'a> Import<'a> {
-    fn new(store: &'a KvStore, args: &'a Args, name: &'a str, bar: ProgressBar) -> Self {
-        Self { store, args, name, bar, batch: Batch::new(), written: 0, skipped: 0 }
+    fn new(store: &'a KvStore, bucket: Bucket, args: &'a Args, name: &'a str, bar: ProgressBar) -> Self {
+        Self { store, bucket, args, name, bar, batch: Batch::new(), written: 0, skipped: 0 }
     }
 
     fn run(mut self, mut rows: Rows) -> Outcome {
@@ -159,7 +167,7 @@ impl<'a> Import<'a> {
         if self.batch.packed_bytes() as u64 + row.bytes() > self.args.batch_bytes {
             self.write_batch()?;
         }
-        self.batch.put(&row.key, &row.value)?;
+        self.batch.put((self.bucket, &row.key), &row.value)?;
         if self.batch.len() as u64 >= self.args.batch_rows { self.write_batch() } else { Ok(()) }
     }
 

@@ -18,6 +18,8 @@
 mod backup;
 mod batch;
 mod bench;
+mod buckets;
+mod cas;
 mod compact;
 mod completions;
 mod delete;
@@ -27,6 +29,7 @@ mod failure;
 mod figures;
 mod get;
 mod import;
+mod incr;
 mod input;
 mod number;
 mod output;
@@ -73,9 +76,12 @@ enum Command {
     Get(get::Args),
     Delete(delete::Args),
     Scan(scan::Args),
+    Cas(cas::Args),
+    Incr(incr::Args),
     Batch(batch::Args),
     Import(import::Args),
     Export(export::Args),
+    Buckets(buckets::Args),
     Stats(stats::Args),
     Top(top::Args),
     Backup(backup::Args),
@@ -93,9 +99,12 @@ impl Command {
             Self::Get(args) => get::run(store, args),
             Self::Delete(args) => delete::run(store, args),
             Self::Scan(args) => scan::run(store, args),
+            Self::Cas(args) => cas::run(store, args),
+            Self::Incr(args) => incr::run(store, args),
             Self::Batch(args) => batch::run(store, args),
             Self::Import(args) => import::run(store, args),
             Self::Export(args) => export::run(store, args),
+            Self::Buckets(args) => buckets::run(store, args),
             Self::Stats(args) => stats::run(store, args),
             Self::Top(args) => top::run(store, args),
             Self::Backup(args) => backup::run(store, args),

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use esker_host::Durability;
 
+use super::buckets::BucketArgs;
 use super::failure::Outcome;
 use super::input::{TextArgs, ValueArgs};
 use super::store::{Expect, StoreArgs};
@@ -22,6 +23,9 @@ pub struct Args {
     value: ValueArgs,
 
     #[command(flatten)]
+    bucket: BucketArgs,
+
+    #[command(flatten)]
     text: TextArgs,
 }
 
@@ -38,7 +42,7 @@ pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
     let key = args.text.bytes(&args.key)?;
     let value = args.value.read(&args.text)?;
     store.run(Expect::StoreOrNothing, |store| {
-        store.put(&key, &value, Durability::Synced)?;
+        store.put((args.bucket.find(store)?, &key), &value, Durability::Synced)?;
         Ok(())
     })
 }

@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use esker_host::ScanOptions;
 
+use super::buckets::BucketArgs;
 use super::failure::{Failure, Outcome};
 use super::input::TextArgs;
 use super::output::{BUFFER_BYTES, RowWriter};
@@ -38,6 +39,9 @@ pub struct Args {
     json: bool,
 
     #[command(flatten)]
+    bucket: BucketArgs,
+
+    #[command(flatten)]
     text: TextArgs,
 }
 
@@ -59,7 +63,10 @@ pub fn run(store: &StoreArgs, args: &Args) -> Outcome {
         limit: args.limit,
         ..ScanOptions::default()
     };
-    store.read(|store| print(store, range, options, shape))
+    store.read(|store| {
+        let bucket = args.bucket.find_in(store)?;
+        print(store, range, ScanOptions { bucket, ..options }, shape)
+    })
 }
 
 fn print(store: &Readable, range: esker_host::KeyRange, options: ScanOptions, shape: Shape) -> Outcome {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use esker_host::{
-    Durability, Error, KeyRange, KvStore, Options, Reader, RecoveryMode, Runtime, Sandbox, Scan, ScanOptions,
-    Strategy, Verification, WorkerCommand, WorkerPlace,
+    Bucket, BucketInfo, Durability, Error, Key, KeyRange, KvStore, Options, Reader, RecoveryMode, Runtime,
+    Sandbox, Scan, ScanOptions, Strategy, Verification, WorkerCommand, WorkerPlace,
 };
 
 use super::failure::{Failure, Outcome};
@@ -87,10 +87,26 @@ pub enum Readable {
 
 impl Readable {
     /// The value of `key`.
-    pub fn get(&self, key: &[u8]) -> esker_host::Result<Option<Vec<u8>>> {
+    pub fn get<'k>(&self, key: impl Into<Key<'k>>) -> esker_host::Result<Option<Vec<u8>>> {
         match self {
             Self::Primary(store) => store.get(key),
             Self::Reader(reader) => reader.get(key),
+        }
+    }
+
+    /// The bucket of this name, if there is one.
+    pub fn bucket(&self, name: &str) -> esker_host::Result<Option<Bucket>> {
+        match self {
+            Self::Primary(store) => store.bucket(name),
+            Self::Reader(reader) => reader.bucket(name),
+        }
+    }
+
+    /// All buckets.
+    pub fn buckets(&self) -> esker_host::Result<Vec<BucketInfo>> {
+        match self {
+            Self::Primary(store) => store.buckets(),
+            Self::Reader(reader) => reader.buckets(),
         }
     }
 
@@ -157,7 +173,7 @@ impl StoreArgs {
     ) -> Outcome<T> {
         if self.read_only {
             return Err(Failure::Usage(
-                "--read-only is for get, scan, export, stats and verify: this command opens the store to write".into(),
+                "--read-only is for get, scan, export, buckets, stats and verify: this command opens the store to write".into(),
             ));
         }
         let store = self.open(dir, runtime, expect)?;
