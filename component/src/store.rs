@@ -150,6 +150,10 @@ impl GuestStore for Store {
         self.write_access().increment(key, delta, convert::durability(durability)).map_err(convert::error)
     }
 
+    fn drop_bucket(&self, name: String) -> Result<bool, Error> {
+        self.write_access().drop_bucket(&name).map_err(convert::error)
+    }
+
     fn create_bucket(&self, name: String) -> Result<Bucket, Error> {
         self.write_access().create_bucket(&name).map(EngineBucket::number).map_err(convert::error)
     }

@@ -207,6 +207,11 @@ impl Instance {
         self.call(|kv, wasm, store| kv.store().call_create_bucket(wasm, store, name)).map(Bucket::new)
     }
 
+    /// As [`KvStore::drop_bucket`](crate::KvStore::drop_bucket).
+    pub fn drop_bucket(&mut self, name: &str) -> Result<bool> {
+        self.call(|kv, wasm, store| kv.store().call_drop_bucket(wasm, store, name))
+    }
+
     /// The bucket of this name, if there is one.
     pub fn bucket(&mut self, name: &str) -> Result<Option<Bucket>> {
         let found = self.call(|kv, wasm, store| kv.store().call_bucket(wasm, store, name))?;

@@ -219,6 +219,16 @@ impl KvStore {
         })
     }
 
+    /// Drops the bucket of this name with all that it holds; durable when the call returns. Snapshots and cursors that saw
+    /// it still do. Its space comes back by maintenance. Returns whether there was one.
+    ///
+    /// `InvalidArgument` for the default bucket.
+    pub fn drop_bucket(&self, name: &str) -> Result<bool> {
+        self.write_alone(name.len(), Durability::Synced, |instance, _| {
+            Ok((instance.drop_bucket(name)?, instance.last_sequence()?))
+        })
+    }
+
     /// The bucket of this name, if there is one.
     pub fn bucket(&self, name: &str) -> Result<Option<Bucket>> {
         self.read(|instance| instance.bucket(name))

@@ -17,6 +17,12 @@ impl KeyRange {
         Self::default()
     }
 
+    /// Whether `key` belongs to it.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.start.as_deref().is_none_or(|start| start <= key)
+            && self.end.as_deref().is_none_or(|end| key < end)
+    }
+
     /// The keys that begin with `prefix`.
     pub fn prefix(prefix: &[u8]) -> Self {
         Self { start: Some(prefix.to_vec()), end: successor(prefix) }

@@ -7,6 +7,7 @@
 //! levelled     the levelled strategy
 //! size_tiered  the size-tiered strategy
 //! tombstones   tables that are worth merging for what their tombstones hide, in either strategy
+//! dropped      tables that hold keys of buckets that were dropped, in either strategy
 //! retention    which entries of a merge anybody can still see
 //! ```
 //!
@@ -20,6 +21,7 @@
 mod busy;
 #[cfg(test)]
 mod cases;
+pub mod dropped;
 mod levelled;
 mod picker;
 mod plan;
@@ -28,6 +30,7 @@ mod size_tiered;
 mod tombstones;
 
 pub use busy::Busy;
+pub use dropped::Garbage;
 pub use levelled::Levelled;
 pub use picker::Picker;
 pub use plan::{Plan, Reason};

@@ -23,10 +23,12 @@ pub enum Reason {
     Runs,
     /// The newer runs are too large beside the oldest, which they may hide.
     Space,
+    /// A table has keys of a bucket that was dropped.
+    Dropped,
 }
 
 impl Reason {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Level0,
         Self::Size,
         Self::Tombstones,
@@ -35,6 +37,7 @@ impl Reason {
         Self::Similar,
         Self::Runs,
         Self::Space,
+        Self::Dropped,
     ];
 
     /// The reason with this number.
@@ -53,6 +56,7 @@ impl Reason {
             Self::Similar => "similar",
             Self::Runs => "runs",
             Self::Space => "space",
+            Self::Dropped => "dropped",
         }
     }
 }
@@ -116,7 +120,7 @@ impl Plan {
     /// Whether the plan only moves tables down: they overlap neither each other nor what is there, and no tombstone
     /// wants to be dropped.
     pub fn is_trivial_move(&self) -> bool {
-        let for_order = !matches!(self.reason, Reason::Tombstones | Reason::Manual);
+        let for_order = !matches!(self.reason, Reason::Tombstones | Reason::Manual | Reason::Dropped);
         let mut tables: Vec<&Arc<TableMeta>> = Vec::with_capacity(self.inputs.len());
         for (_, table) in &self.inputs {
             let at = tables.partition_point(|other| other.first_key() < table.first_key());

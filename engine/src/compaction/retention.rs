@@ -3,8 +3,9 @@
 //! Snapshots divide the sequence numbers into stripes: everything up to the first, up to the second, and so on,
 //! and what is newer than all. Within a stripe only the newest version of a key is ever seen; the others go. A
 //! tombstone of the lowest stripe goes as well where nothing deeper can have the key: the versions that it hides
-//! are in the same stripe, and go with it.
+//! are in the same stripe, and go with it. Whatever a bucket held that was dropped before the first snapshot goes.
 
+use crate::base::bucket::Key;
 use crate::base::key::{Kind, kind_of, same_bytes, sequence_of, split};
 use crate::version::TableMeta;
 use std::sync::Arc;
@@ -17,8 +18,12 @@ pub struct Retention {
     snapshots: Vec<u64>,
     /// The older tables that the output overlaps, in sorted runs; `None` where older versions may be anywhere.
     deeper: Option<Vec<Vec<Arc<TableMeta>>>>,
+    /// The buckets that were dropped, ascending.
+    dropped_buckets: Vec<u32>,
     // Moved by `keeps`.
     user_key: Vec<u8>,
+    /// Whether this key is one of a dropped bucket.
+    in_dropped_bucket: bool,
     /// The stripe of the last version of this key.
     stripe: Option<usize>,
     /// For each level of `deeper`, the first table that does not end before the current key.
@@ -31,7 +36,21 @@ impl Retention {
     /// tombstone may hide something and is kept.
     pub fn new(snapshots: Vec<u64>, deeper: Option<Vec<Vec<Arc<TableMeta>>>>) -> Self {
         let at = vec![0; deeper.as_ref().map_or(0, Vec::len)];
-        Self { snapshots, deeper, user_key: Vec::new(), stripe: None, at, dropped: 0 }
+        Self {
+            snapshots,
+            deeper,
+            dropped_buckets: Vec::new(),
+            user_key: Vec::new(),
+            in_dropped_bucket: false,
+            stripe: None,
+            at,
+            dropped: 0,
+        }
+    }
+
+    /// Without the keys of these buckets (ascending), which nobody sees any more.
+    pub fn without_buckets(self, dropped_buckets: Vec<u32>) -> Self {
+        Self { dropped_buckets, ..self }
     }
 
     /// Whether to keep the entry with this internal key, which comes after all that were asked about before.
@@ -41,13 +60,15 @@ impl Retention {
             self.user_key.clear();
             self.user_key.extend_from_slice(user);
             self.stripe = None;
+            self.in_dropped_bucket = self.is_in_dropped_bucket(user);
         }
         let sequence = sequence_of(trailer);
         let stripe = self.snapshots.partition_point(|&snapshot| snapshot < sequence);
         let hidden = self.stripe == Some(stripe);
         self.stripe = Some(stripe);
-        let gone =
-            hidden || (kind_of(trailer) == Some(Kind::Delete) && stripe == 0 && !self.deeper_has(user));
+        let gone = hidden
+            || self.in_dropped_bucket
+            || (kind_of(trailer) == Some(Kind::Delete) && stripe == 0 && !self.deeper_has(user));
         self.dropped += u64::from(gone);
         !gone
     }
@@ -55,6 +76,11 @@ impl Retention {
     /// The number of entries that were not kept.
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    fn is_in_dropped_bucket(&self, user: &[u8]) -> bool {
+        let is_dropped = |key: Key<'_>| self.dropped_buckets.binary_search(&key.bucket.number()).is_ok();
+        !self.dropped_buckets.is_empty() && Key::of_user_key(user).is_some_and(is_dropped)
     }
 
     fn deeper_has(&mut self, user: &[u8]) -> bool {

@@ -8,6 +8,7 @@
 //! ```text
 //! "b" | number u32   name      a bucket, by its number
 //! "n"                u32       the number of the bucket that is created next
+//! "d" | number u32             a bucket that was dropped, while there may still be keys of it (dropped.rs)
 //! ```
 //!
 //! A number is never given again: whoever still holds the number of a bucket that was dropped, or whose record was lost
@@ -22,7 +23,7 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::options::Durability;
 use crate::base::range::{KeyRange, ScanOptions};
 use crate::env::{Clock, Fs};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The longest name of a bucket in bytes.
@@ -32,6 +33,7 @@ pub const DEFAULT_BUCKET_NAME: &str = "default";
 
 const BUCKET_RECORD: u8 = b'b';
 const NEXT_RECORD: &[u8] = b"n";
+const DROPPED_RECORD: u8 = b'd';
 
 /// The buckets of a state. Each is a key space of its own: a batch may write to several.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,13 +41,21 @@ pub struct Catalogue {
     names: BTreeMap<u32, String>,
     numbers: BTreeMap<String, u32>,
     next: u32,
+    /// The numbers of buckets that were dropped and of which there may still be keys.
+    dropped: BTreeSet<u32>,
     /// Why it could not be read, if it could not. The default bucket is there all the same.
     unread: Option<Error>,
 }
 
 impl Default for Catalogue {
     fn default() -> Self {
-        Self { names: BTreeMap::new(), numbers: BTreeMap::new(), next: Bucket::FIRST.number(), unread: None }
+        Self {
+            names: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            next: Bucket::FIRST.number(),
+            dropped: BTreeSet::new(),
+            unread: None,
+        }
     }
 }
 
@@ -86,6 +96,10 @@ impl Catalogue {
                     let name = str::from_utf8(value).map_err(|_| unsound(key))?;
                     catalogue.insert(u32::from_be_bytes(number), name.to_owned());
                 }
+                (Some((&DROPPED_RECORD, number)), _) => {
+                    let number = number.try_into().map_err(|_| unsound(key))?;
+                    catalogue.dropped.insert(u32::from_be_bytes(number));
+                }
                 (_, Ok(next)) if key == NEXT_RECORD => {
                     catalogue.next = catalogue.next.max(u32::from_be_bytes(next));
                 }
@@ -107,6 +121,18 @@ impl Catalogue {
         self.next = self.next.max(number.saturating_add(1));
         self.numbers.insert(name.clone(), number);
         self.names.insert(number, name);
+    }
+
+    fn remove(&mut self, bucket: Bucket) {
+        if let Some(name) = self.names.remove(&bucket.number()) {
+            self.numbers.remove(&name);
+        }
+        self.dropped.insert(bucket.number());
+    }
+
+    /// The buckets that were dropped and of which there may still be keys.
+    pub(super) fn dropped(&self) -> impl Iterator<Item = Bucket> {
+        self.dropped.iter().copied().map(Bucket::new)
     }
 
     /// The bucket of this name.
@@ -178,9 +204,9 @@ fn unsound(key: &[u8]) -> Error {
     ))
 }
 
-fn bucket_key(number: u32) -> Vec<u8> {
-    let mut key = vec![BUCKET_RECORD];
-    key.extend_from_slice(&number.to_be_bytes());
+fn record_key(record: u8, bucket: Bucket) -> [u8; 5] {
+    let mut key = [record; 5];
+    key[1..].copy_from_slice(&bucket.number().to_be_bytes());
     key
 }
 
@@ -249,10 +275,44 @@ impl<F: Fs, C: Clock> Db<F, C> {
             Error::invalid("the store has used up its numbers for buckets: export it and import it anew")
         })?;
         let mut batch = Batch::new();
-        batch.put((Bucket::CATALOGUE, &bucket_key(number)), name.as_bytes());
+        batch.put((Bucket::CATALOGUE, &record_key(BUCKET_RECORD, Bucket::new(number))), name.as_bytes());
         batch.put((Bucket::CATALOGUE, NEXT_RECORD), &next.to_be_bytes());
         self.commit(&batch, Durability::Synced)?;
         self.catalogue.insert(number, name.to_owned());
         Ok(Bucket::new(number))
+    }
+
+    /// Drops the bucket of this name with all that it holds. It is gone for good then, also after a crash; snapshots and
+    /// cursors that saw it still do. Its space comes back by maintenance, once the drop is in tables and no older
+    /// snapshot is left. Returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for the default bucket, and those of [`Db::write`].
+    pub fn drop_bucket(&mut self, name: &str) -> Result<bool> {
+        self.check_writable()?;
+        let Some(bucket) = self.catalogue.bucket(name)? else { return Ok(false) };
+        if bucket == Bucket::DEFAULT {
+            return Err(Error::invalid("the default bucket cannot be dropped: delete what it holds"));
+        }
+        let mut batch = Batch::new();
+        batch.delete((Bucket::CATALOGUE, &record_key(BUCKET_RECORD, bucket)));
+        batch.put((Bucket::CATALOGUE, &record_key(DROPPED_RECORD, bucket)), b"");
+        let sequence = self.commit(&batch, Durability::Synced)?;
+        self.catalogue.remove(bucket);
+        self.drops.add(bucket, sequence);
+        // Space comes back when the drop is in a table. Where it has to wait, so has the space.
+        let _sealed_later = self.seal_memtable(0);
+        Ok(true)
+    }
+
+    /// Forgets that these buckets were dropped: there are no keys of them any more.
+    pub(super) fn forget_dropped(&mut self, buckets: &[Bucket]) -> Result<()> {
+        let mut batch = Batch::new();
+        for &bucket in buckets {
+            batch.delete((Bucket::CATALOGUE, &record_key(DROPPED_RECORD, bucket)));
+            self.catalogue.dropped.remove(&bucket.number());
+        }
+        self.apply(&batch, Durability::Buffered)
     }
 }

@@ -13,7 +13,7 @@ use super::Db;
 use super::install::Names;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::file_name::FileName;
-use crate::compaction::{Busy, Plan, Reason};
+use crate::compaction::{Busy, Plan, Reason, dropped};
 use crate::env::{Clock, Fs};
 use crate::job::{Job, JobResult, Kinds, Runner, Work, check_table};
 use crate::version::VersionEdit;
@@ -78,7 +78,7 @@ enum MergeAll {
 /// What the picker has found.
 enum Next {
     Job(Job),
-    /// A table was moved to the next level.
+    /// Tables were moved to another level, or removed.
     Moved,
     Nothing,
 }
@@ -478,10 +478,18 @@ impl<F: Fs, C: Clock> Db<F, C> {
     }
 
     fn next_compaction(&mut self) -> Result<Next> {
+        self.leave_dropped_out();
+        if let Some(edit) =
+            dropped::removal(&self.view.version, &self.drops.garbage(), &self.maintenance.busy())
+        {
+            self.install(edit, self.view.sealed.len(), Names::Durable)?;
+            return Ok(Next::Moved);
+        }
         let oldest = self.snapshots.oldest();
         let Some(plan) = self.pick(oldest) else {
             self.maintenance.maybe_due = false;
             self.maintenance.oldest_snapshot = oldest;
+            self.collect_dropped()?;
             return Ok(Next::Nothing);
         };
         if plan.is_trivial_move() {
@@ -520,7 +528,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
                 return None;
             }
         }
-        self.picker.pick(version, oldest_snapshot.unwrap_or(u64::MAX), &busy)
+        let plan = self.picker.pick(version, oldest_snapshot.unwrap_or(u64::MAX), &busy);
+        plan.or_else(|| dropped::pick(version, &self.drops.garbage(), &busy))
     }
 
     pub(super) fn job(&mut self, work: Work, outputs: u64) -> Job {
@@ -528,6 +537,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             epoch: self.manifest.epoch(),
             work,
             snapshots: self.snapshots.sequences(),
+            dropped_buckets: self.drops.invisible(),
             outputs: (0..outputs).map(|_| self.new_file_number()).collect(),
             table_bytes: self.options.table_bytes,
             options: self.table_options,
@@ -590,7 +600,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             }
             Work::CleanUp { .. } => {
                 self.cleaned_up();
-                Ok(())
+                self.collect_dropped()
             }
         }
     }

@@ -5,6 +5,7 @@
 //! write      make room, append to the log, sync if asked, apply to the memtable, publish
 //! condition  a write only if keys are as expected
 //! catalogue  named key spaces
+//! dropped    what becomes of those that were dropped
 //! view       what a read sees: memtables and tables, newest first
 //! cursor     a scan that pins its view
 //! maintain   flushes and compactions, in slices
@@ -22,6 +23,7 @@ mod catalogue;
 mod checkpoint;
 mod condition;
 mod cursor;
+mod dropped;
 mod install;
 mod maintain;
 mod open;
@@ -59,6 +61,7 @@ use crate::env::{Clock, Fs};
 use crate::sstable::{TableCache, TableOptions};
 use crate::version::{Manifest, State};
 use crate::wal::Writer;
+use dropped::Drops;
 use install::Unneeded;
 use maintain::Maintenance;
 use pace::MemtableSize;
@@ -98,6 +101,7 @@ pub struct Db<F: Fs, C: Clock> {
     manifest: Manifest<F>,
     state: State,
     maintenance: Maintenance<F>,
+    drops: Drops,
     /// Bytes of maintenance that writes owe.
     debt: u64,
     memtable_size: MemtableSize,

@@ -13,6 +13,7 @@
 
 use super::Db;
 use super::catalogue::Catalogue;
+use super::dropped::Drops;
 use super::install::Unneeded;
 use super::maintain::Maintenance;
 use super::pace::MemtableSize;
@@ -396,6 +397,7 @@ impl<'a, F: Fs> Replayed<'a, F> {
             epoch: self.epoch,
             work: Work::Flush { segments: Vec::new(), after, flushed, log },
             snapshots: Vec::new(),
+            dropped_buckets: Vec::new(),
             outputs: vec![number],
             table_bytes: self.options.table_bytes,
             options: TableOptions::new(self.options),
@@ -499,6 +501,7 @@ impl<F: Fs> Recovered<F> {
             last_sequence: self.last_sequence,
             durable_sequence: self.last_sequence,
             view,
+            drops: Drops::new(catalogue.dropped(), self.last_sequence),
             catalogue,
             closed: None,
             poisoned: None,

@@ -137,6 +137,8 @@ pub struct Stats {
     pub durable_sequence: u64,
     /// The block cache.
     pub cache: CacheStats,
+    /// Buckets that were dropped and of which there may still be keys on disk.
+    pub dropped_buckets: u64,
     json: String,
 }
 
@@ -189,6 +191,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             last_sequence: self.last_sequence,
             durable_sequence: self.durable_sequence,
             cache,
+            dropped_buckets: self.drops.count(),
             json,
         }
     }
@@ -227,6 +230,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             .member("level0_stop", u64::from(self.options.level0_stop))
             .member("jobs", self.jobs_json())
             .member("obsolete_tables", self.unneeded.tables())
+            .member("dropped_buckets", self.drops.count())
             .member("maintenance_failure", failure.as_deref())
     }
 

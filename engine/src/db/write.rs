@@ -82,6 +82,14 @@ impl<F: Fs, C: Clock> Db<F, C> {
             return self.commit_nothing(durability);
         }
         self.make_room()?;
+        self.apply(batch, durability)?;
+        let last = self.last_sequence;
+        self.pace(batch.as_packed().len() as u64);
+        Ok(last)
+    }
+
+    /// Writes a batch without doing any maintenance.
+    pub(super) fn apply(&mut self, batch: &Batch, durability: Durability) -> Result<()> {
         let sequence = self.last_sequence + 1;
         if batch.len() > SEQUENCE_MAX - sequence {
             return Err(Error::invalid(
@@ -95,10 +103,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
         if durability == Durability::Synced {
             self.durable_sequence = self.last_sequence;
         }
-        let bytes = batch.as_packed().len() as u64;
-        self.counters.written(batch.len(), bytes);
-        self.pace(bytes);
-        Ok(self.last_sequence)
+        self.counters.written(batch.len(), batch.as_packed().len() as u64);
+        Ok(())
     }
 
     fn commit_nothing(&mut self, durability: Durability) -> Result<u64> {

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! message = magic: 8 bytes | version: u8 | body | checksum of all before: u64
-//! job     = `eskerjob` message: epoch | kind: u8 | work | snapshots: numbers | outputs: numbers
-//!         | table bytes | block bytes | bloom bits | compression: u8
+//! job     = `eskerjob` message: epoch | kind: u8 | work | snapshots: numbers | dropped buckets: numbers
+//!         | outputs: numbers | table bytes | block bytes | bloom bits | compression: u8
 //! work    = flush:    segments: count | (number | bytes | digest) each | after | flushed | log
 //!         | compact:  reason: u8 | output level | inputs: tables | levels: varint | tables for each
 //!         | clean up: names to remove
@@ -114,8 +114,9 @@ impl Job {
                 }
             }
         }
-        put_numbers(&mut out, &self.snapshots);
-        put_numbers(&mut out, &self.outputs);
+        put_numbers(&mut out, self.snapshots.iter().copied());
+        put_numbers(&mut out, self.dropped_buckets.iter().map(|&bucket| u64::from(bucket)));
+        put_numbers(&mut out, self.outputs.iter().copied());
         put_varint(&mut out, self.table_bytes);
         put_varint(&mut out, u64::from(self.options.block_bytes));
         put_varint(&mut out, u64::from(self.options.bloom_bits));
@@ -191,8 +192,9 @@ fn decode_job(decoder: &mut Decoder<'_>) -> Option<Job> {
     Some(Job {
         epoch,
         work,
-        snapshots: numbers(decoder)?,
-        outputs: numbers(decoder)?,
+        snapshots: numbers(decoder, Decoder::varint)?,
+        dropped_buckets: numbers(decoder, Decoder::varint32)?,
+        outputs: numbers(decoder, Decoder::varint)?,
         table_bytes: decoder.varint()?,
         options: TableOptions {
             block_bytes: decoder.varint32()?,
@@ -227,17 +229,20 @@ fn names(decoder: &mut Decoder<'_>) -> Option<Vec<FileName>> {
     (0..count).map(|_| name(decoder.bytes()?)).collect()
 }
 
-fn put_numbers(out: &mut Vec<u8>, numbers: &[u64]) {
+fn put_numbers(out: &mut Vec<u8>, numbers: impl ExactSizeIterator<Item = u64>) {
     put_varint(out, numbers.len() as u64);
-    for &number in numbers {
+    for number in numbers {
         put_varint(out, number);
     }
 }
 
-fn numbers(decoder: &mut Decoder<'_>) -> Option<Vec<u64>> {
+fn numbers<'a, N>(
+    decoder: &mut Decoder<'a>,
+    mut number: impl FnMut(&mut Decoder<'a>) -> Option<N>,
+) -> Option<Vec<N>> {
     let count = decoder.varint32()?;
     // Collected one by one: a count that lies ends at the bytes' end, and reserves nothing.
-    (0..count).map(|_| decoder.varint()).collect()
+    (0..count).map(|_| number(decoder)).collect()
 }
 
 fn put_seals(out: &mut Vec<u8>, seals: &[Seal]) {
@@ -291,6 +296,7 @@ mod tests {
             epoch: 2,
             work,
             snapshots: vec![3, 300],
+            dropped_buckets: vec![2, 240],
             outputs: vec![9, 10],
             table_bytes: 1 << 25,
             options,

@@ -35,6 +35,8 @@ pub struct Job {
     pub work: Work,
     /// The sequence numbers of snapshots, ascending: what they see is kept.
     pub snapshots: Vec<u64>,
+    /// The numbers of buckets of which a merge leaves out all keys, ascending: they were dropped, and nobody sees them.
+    pub dropped_buckets: Vec<u32>,
     /// The numbers reserved for the tables that the job writes; at least one.
     pub outputs: Vec<u64>,
     /// A table is cut at this size in bytes.

@@ -83,7 +83,8 @@ impl<F: Fs> Runner<F> {
         for (_, run) in levels {
             runs.push(Run::Level(LevelIter::new(run, Arc::clone(tables), ReadMode::Sequential)));
         }
-        let retention = Retention::new(job.snapshots.clone(), Some(deeper.clone()));
+        let retention = Retention::new(job.snapshots.clone(), Some(deeper.clone()))
+            .without_buckets(job.dropped_buckets.clone());
         let grandparents = deeper.first().cloned().unwrap_or_default();
         Ok(Self::new(fs, job, runs, retention, grandparents))
     }

@@ -1,12 +1,15 @@
 //! Buckets: key spaces that share a store.
 
 use super::{MemDb, open, small};
+use crate::base::key::user_key;
 use crate::base::options::Durability;
 use crate::env::{ManualClock, MemFs};
+use crate::iter::InternalIterator;
 use crate::{
-    Batch, Bucket, Catalogue, Condition, ConditionalWrite, Db, ErrorKind, Expected, Key, KeyRange, Reader,
-    ScanOptions,
+    Batch, Bucket, Catalogue, Condition, ConditionalWrite, Db, ErrorKind, Expected, Key, KeyRange, Kinds,
+    Reader, ScanOptions, job,
 };
+use std::sync::Arc;
 
 fn names(catalogue: &Catalogue) -> Vec<(u32, String)> {
     catalogue.buckets().expect("read").map(|(bucket, name)| (bucket.number(), name.to_owned())).collect()
@@ -227,4 +230,166 @@ fn a_damaged_catalogue_leaves_the_default_bucket() {
         assert!(error.is_corrupt(), "{error}");
         assert!(error.message().contains("the store's buckets are not known"), "{error}");
     }
+}
+
+/// Fills a bucket with so many keys in several tables, between two others' keys.
+fn fill_three(db: &mut MemDb) -> [Bucket; 3] {
+    let buckets = ["before", "gone", "after"].map(|name| db.create_bucket(name).expect("creates"));
+    for round in 0..4 {
+        for bucket in buckets {
+            let keys: Vec<_> = (0..200).map(|i| format!("{:04}", i * 4 + round).into_bytes()).collect();
+            fill(db, bucket, &keys.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        }
+        db.flush().expect("flushes");
+    }
+    buckets
+}
+
+/// The user keys of live tables that are of a bucket.
+fn entries_of(db: &MemDb, bucket: Bucket) -> usize {
+    let mut entries = db.view.iter().expect("opens");
+    entries.seek_to_first().expect("reads");
+    let mut count = 0;
+    while entries.valid() {
+        let key = Key::of_user_key(user_key(entries.key())).expect("sound");
+        count += usize::from(key.bucket == bucket);
+        entries.next().expect("reads");
+    }
+    count
+}
+
+fn maintain(db: &mut MemDb) {
+    while db.maintain(10_000).expect("works").more {}
+}
+
+#[test]
+fn a_dropped_bucket_is_gone_and_its_space_comes_back() {
+    for compact_first in [false, true] {
+        let fs = MemFs::new();
+        let mut db = open(&fs);
+        let [before, gone, after] = fill_three(&mut db);
+        while compact_first && db.compact(100_000).expect("compacts").more {}
+        let kept: Vec<_> = [before, after].map(|bucket| scan(&db, bucket, KeyRange::all(), false)).into();
+        assert_eq!(db.drop_bucket("gone"), Ok(true));
+        assert_eq!(db.drop_bucket("gone"), Ok(false), "it is no more");
+        assert_eq!(*db.get((gone, b"0001")).expect_err("dropped").kind(), ErrorKind::NoSuchBucket);
+        assert!(entries_of(&db, gone) > 0, "nothing was rewritten yet");
+        assert_eq!(db.stats().dropped_buckets, 1);
+        maintain(&mut db);
+        assert_eq!(entries_of(&db, gone), 0);
+        assert_eq!(db.stats().dropped_buckets, 0);
+        assert_eq!(kept, [before, after].map(|bucket| scan(&db, bucket, KeyRange::all(), false)));
+        assert_ne!(db.create_bucket("gone"), Ok(gone), "a number is never given again");
+        db.close().expect("closes");
+        let db = open(&fs);
+        assert_eq!(db.stats().dropped_buckets, 0, "its record is gone as well");
+        assert!(db.verify().expect("reads").problems.is_empty());
+    }
+}
+
+#[test]
+fn a_table_of_nothing_but_a_dropped_bucket_is_not_read() {
+    let fs = MemFs::new();
+    let mut db = open(&fs);
+    let gone = db.create_bucket("gone").expect("creates");
+    db.flush().expect("flushes");
+    while db.compact(100_000).expect("compacts").more {}
+    let keys: Vec<_> = (0..1000).map(|i| format!("{i:04}").into_bytes()).collect();
+    fill(&mut db, gone, &keys.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    db.flush().expect("flushes");
+    db.drop_bucket("gone").expect("drops");
+    db.flush().expect("flushes");
+    let compacted = db.counters.compactions.bytes_read;
+    maintain(&mut db);
+    assert_eq!((entries_of(&db, gone), db.counters.compactions.bytes_read), (0, compacted));
+}
+
+/// What sees the state before a drop goes on seeing it: a snapshot, a cursor, and a reader that has not caught up.
+#[test]
+fn whoever_saw_a_bucket_before_it_was_dropped_still_does() {
+    let fs = MemFs::new();
+    let mut db = open(&fs);
+    let [_, gone, _] = fill_three(&mut db);
+    let all = scan(&db, gone, KeyRange::all(), false);
+    let snapshot = db.snapshot();
+    let options = ScanOptions { bucket: gone, ..ScanOptions::default() };
+    let mut cursor = db.scan(KeyRange::all(), options).expect("scans");
+    let mut reader = Reader::open(fs.clone(), &small()).expect("opens");
+    db.drop_bucket("gone").expect("drops");
+    maintain(&mut db);
+    assert!(entries_of(&db, gone) >= all.len(), "the snapshot sees them");
+    let mut seen = db.scan_at(&snapshot, KeyRange::all(), options).expect("scans");
+    for key in &all {
+        assert_eq!(db.get_at(&snapshot, (gone, key)), Ok(Some(gone.number().to_le_bytes().to_vec())));
+        assert_eq!(seen.next().expect("reads").map(|(key, _)| key.to_vec()).as_ref(), Some(key));
+        assert_eq!(cursor.next().expect("reads").map(|(key, _)| key.to_vec()).as_ref(), Some(key));
+    }
+    assert_eq!(reader.get((gone, &all[0])), Ok(Some(gone.number().to_le_bytes().to_vec())));
+    drop((seen, cursor, snapshot));
+    maintain(&mut db);
+    assert_eq!(entries_of(&db, gone), 0);
+    reader.catch_up().expect("follows");
+    assert_eq!(*reader.get((gone, &all[0])).expect_err("dropped").kind(), ErrorKind::NoSuchBucket);
+    assert_eq!(names(reader.buckets()), names(db.buckets()));
+}
+
+#[test]
+fn a_drop_survives_a_power_cut_and_is_collected_afterwards() {
+    let fs = MemFs::new();
+    let mut db = open(&fs);
+    let [before, gone, _] = fill_three(&mut db);
+    let kept = scan(&db, before, KeyRange::all(), false);
+    db.sync().expect("syncs");
+    db.drop_bucket("gone").expect("drops");
+    db.maintain(1).expect("works");
+    for seed in 0..20 {
+        let fs = fs.power_cut(seed);
+        let mut db = open(&fs);
+        assert_eq!(db.buckets().bucket("gone"), Ok(None));
+        db.flush().expect("flushes");
+        maintain(&mut db);
+        assert_eq!((entries_of(&db, gone), db.stats().dropped_buckets), (0, 0));
+        assert_eq!(scan(&db, before, KeyRange::all(), false), kept);
+    }
+}
+
+/// A job that was taken before the drop makes tables with the bucket's keys: they are written anew as well.
+#[test]
+fn a_job_that_began_before_a_drop_may_end_after_it() {
+    let fs = MemFs::new();
+    let mut db = open(&fs);
+    let [_, gone, _] = fill_three(&mut db);
+    maintain(&mut db);
+    db.set_helped(true);
+    let compaction = Kinds { flush: false, clean_up: false, compaction: true };
+    let old = loop {
+        if let Some(job) = db.take_job(compaction).expect("takes") {
+            break job;
+        }
+        fill(&mut db, gone, &[b"0005", b"9"]);
+        db.flush().expect("flushes");
+    };
+    let id = old.id();
+    let result = job::run(Arc::new(fs.clone()), old, 1 << 20).expect("runs");
+    db.drop_bucket("gone").expect("drops");
+    db.flush().expect("flushes");
+    while let Some(job) = db.take_job(Kinds::ALL).expect("takes") {
+        db.finish_job(&job::run(Arc::new(fs.clone()), job, 1 << 20).expect("runs")).expect("installs");
+    }
+    assert_eq!(db.stats().dropped_buckets, 1, "job {id} is out");
+    db.finish_job(&result).expect("installs");
+    assert!(entries_of(&db, gone) > 0, "the job knew nothing of the drop");
+    while let Some(job) = db.take_job(Kinds::ALL).expect("takes") {
+        let result = job::run(Arc::new(fs.clone()), job, 1 << 20).expect("runs");
+        db.finish_job(&result).expect("installs");
+    }
+    assert_eq!((entries_of(&db, gone), db.stats().dropped_buckets), (0, 0));
+}
+
+#[test]
+fn the_default_bucket_cannot_be_dropped() {
+    let mut db = open(&MemFs::new());
+    let error = db.drop_bucket("default").expect_err("refused");
+    assert_eq!(*error.kind(), ErrorKind::InvalidArgument);
+    assert_eq!(db.drop_bucket("nobody"), Ok(false));
 }

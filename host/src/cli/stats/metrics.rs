@@ -378,6 +378,12 @@ pub const METRICS: &[Metric] = &[
         help: "tables that are no longer live and wait for the last cursor that reads them, or for their removal",
     },
     Metric {
+        member: "dropped_buckets",
+        name: "esker_dropped_buckets",
+        kind: Kind::Gauge,
+        help: "buckets that were dropped and of which there may still be keys on disk",
+    },
+    Metric {
         member: "maintenance_failure",
         name: "esker_maintenance_failing",
         kind: Kind::Gauge,
