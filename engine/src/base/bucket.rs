@@ -2,7 +2,7 @@
 //!
 //! A store has one log, one set of memtables and one set of tables, whatever it has of buckets: a bucket is a number,
 //! and what the tree calls a *user key* is the bucket's number followed by the key in it. So a batch over several
-//! buckets is atomic, a snapshot sees all of them, and nothing below [`Db`](crate::Db) knows that there are any.
+//! buckets is atomic, a snapshot sees all of them, and below [`Db`](crate::Db) only the memtable and compaction know that there are any.
 //!
 //! ON DISK: the number in as few bytes as it needs, ordered as the numbers are and never one the beginning of another:
 //!

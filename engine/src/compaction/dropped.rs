@@ -13,6 +13,7 @@ use std::sync::Arc;
 /// A dropped bucket of which nobody can see anything any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Garbage {
+    bucket: Bucket,
     keys: KeyRange,
     before: u64,
 }
@@ -20,7 +21,12 @@ pub struct Garbage {
 impl Garbage {
     /// The keys of `bucket`, which merges leave out whose tables have numbers from `before` on.
     pub fn new(bucket: Bucket, before: u64) -> Self {
-        Self { keys: bucket.user_keys(&KeyRange::all()), before }
+        Self { bucket, keys: bucket.user_keys(&KeyRange::all()), before }
+    }
+
+    /// The bucket.
+    pub fn bucket(&self) -> Bucket {
+        self.bucket
     }
 
     /// Whether jobs with outputs from this number on leave the keys out.
@@ -53,7 +59,7 @@ pub fn removal(version: &Version, dropped: &[Garbage], busy: &Busy) -> Option<Ve
     (!removed.is_empty()).then(|| VersionEdit { removed, ..VersionEdit::default() })
 }
 
-/// The plan that writes a table anew without the keys of dropped buckets: the first of those that have the most entries.
+/// The plan that writes a table anew without the keys of dropped buckets: the largest that has any.
 pub fn pick(version: &Version, dropped: &[Garbage], busy: &Busy) -> Option<Plan> {
     if dropped.is_empty() {
         return None;

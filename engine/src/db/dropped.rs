@@ -22,7 +22,7 @@ pub(super) struct Drops {
     /// Those that a snapshot may see, each with the sequence number of its drop or a later one.
     visible: Vec<(Bucket, u64)>,
     /// The others, in the order of their numbers.
-    invisible: Vec<(Bucket, Garbage)>,
+    invisible: Vec<Garbage>,
 }
 
 impl Drops {
@@ -44,19 +44,19 @@ impl Drops {
     /// Jobs that are made from now on, with outputs from `next_file` on, leave out what was dropped until `sequence`.
     fn leave_out(&mut self, sequence: u64, next_file: u64) {
         for (bucket, _) in self.visible.extract_if(.., |(_, dropped)| *dropped <= sequence) {
-            let at = self.invisible.partition_point(|(other, _)| *other < bucket);
-            self.invisible.insert(at, (bucket, Garbage::new(bucket, next_file)));
+            let at = self.invisible.partition_point(|other| other.bucket() < bucket);
+            self.invisible.insert(at, Garbage::new(bucket, next_file));
         }
     }
 
     /// The keys that nobody sees any more.
-    pub fn garbage(&self) -> Vec<Garbage> {
-        self.invisible.iter().map(|(_, garbage)| garbage.clone()).collect()
+    pub fn garbage(&self) -> &[Garbage] {
+        &self.invisible
     }
 
     /// The numbers of the buckets whose keys nobody sees any more, ascending.
     pub fn invisible(&self) -> Vec<u32> {
-        self.invisible.iter().map(|(bucket, _)| bucket.number()).collect()
+        self.invisible.iter().map(|garbage| garbage.bucket().number()).collect()
     }
 }
 
@@ -77,8 +77,8 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let jobs: Vec<u64> = self.maintenance.jobs().map(|(job, _)| Job::id(job)).collect();
         let is_collected =
             |garbage: &Garbage| !garbage.is_in(version) && jobs.iter().all(|&job| garbage.is_known_from(job));
-        let collected = self.drops.invisible.extract_if(.., |(_, garbage)| is_collected(garbage));
-        let collected: Vec<Bucket> = collected.map(|(bucket, _)| bucket).collect();
+        let collected = self.drops.invisible.extract_if(.., |garbage| is_collected(garbage));
+        let collected: Vec<Bucket> = collected.map(|garbage| garbage.bucket()).collect();
         if collected.is_empty() { Ok(()) } else { self.forget_dropped(&collected) }
     }
 }

@@ -480,7 +480,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     fn next_compaction(&mut self) -> Result<Next> {
         self.leave_dropped_out();
         if let Some(edit) =
-            dropped::removal(&self.view.version, &self.drops.garbage(), &self.maintenance.busy())
+            dropped::removal(&self.view.version, self.drops.garbage(), &self.maintenance.busy())
         {
             self.install(edit, self.view.sealed.len(), Names::Durable)?;
             return Ok(Next::Moved);
@@ -529,7 +529,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
             }
         }
         let plan = self.picker.pick(version, oldest_snapshot.unwrap_or(u64::MAX), &busy);
-        plan.or_else(|| dropped::pick(version, &self.drops.garbage(), &busy))
+        plan.or_else(|| dropped::pick(version, self.drops.garbage(), &busy))
     }
 
     pub(super) fn job(&mut self, work: Work, outputs: u64) -> Job {

@@ -232,7 +232,7 @@ fn a_damaged_catalogue_leaves_the_default_bucket() {
     }
 }
 
-/// Fills a bucket with so many keys in several tables, between two others' keys.
+/// Makes three buckets, `gone` between the others, with the same keys in several tables.
 fn fill_three(db: &mut MemDb) -> [Bucket; 3] {
     let buckets = ["before", "gone", "after"].map(|name| db.create_bucket(name).expect("creates"));
     for round in 0..4 {
@@ -245,7 +245,7 @@ fn fill_three(db: &mut MemDb) -> [Bucket; 3] {
     buckets
 }
 
-/// The user keys of live tables that are of a bucket.
+/// How many entries of a bucket there are in memtables and live tables.
 fn entries_of(db: &MemDb, bucket: Bucket) -> usize {
     let mut entries = db.view.iter().expect("opens");
     entries.seek_to_first().expect("reads");
@@ -260,6 +260,14 @@ fn entries_of(db: &MemDb, bucket: Bucket) -> usize {
 
 fn maintain(db: &mut MemDb) {
     while db.maintain(10_000).expect("works").more {}
+}
+
+/// Does all that is due, as a worker.
+fn run_jobs(db: &mut MemDb, fs: &MemFs) {
+    while let Some(job) = db.take_job(Kinds::ALL).expect("takes") {
+        let result = job::run(Arc::new(fs.clone()), job, 1 << 20).expect("runs");
+        db.finish_job(&result).expect("installs");
+    }
 }
 
 #[test]
@@ -373,16 +381,11 @@ fn a_job_that_began_before_a_drop_may_end_after_it() {
     let result = job::run(Arc::new(fs.clone()), old, 1 << 20).expect("runs");
     db.drop_bucket("gone").expect("drops");
     db.flush().expect("flushes");
-    while let Some(job) = db.take_job(Kinds::ALL).expect("takes") {
-        db.finish_job(&job::run(Arc::new(fs.clone()), job, 1 << 20).expect("runs")).expect("installs");
-    }
+    run_jobs(&mut db, &fs);
     assert_eq!(db.stats().dropped_buckets, 1, "job {id} is out");
     db.finish_job(&result).expect("installs");
     assert!(entries_of(&db, gone) > 0, "the job knew nothing of the drop");
-    while let Some(job) = db.take_job(Kinds::ALL).expect("takes") {
-        let result = job::run(Arc::new(fs.clone()), job, 1 << 20).expect("runs");
-        db.finish_job(&result).expect("installs");
-    }
+    run_jobs(&mut db, &fs);
     assert_eq!((entries_of(&db, gone), db.stats().dropped_buckets), (0, 0));
 }
 
