@@ -125,6 +125,12 @@ impl<'a> Decoder<'a> {
         Some(*bytes)
     }
 
+    /// The next varint, which must not be above `max`.
+    #[inline]
+    pub fn varint_up_to(&mut self, max: u64) -> Option<u64> {
+        self.varint().filter(|&value| value <= max)
+    }
+
     /// The next varint, which must fit 32 bits.
     #[inline]
     pub fn varint32(&mut self) -> Option<u32> {

@@ -4,6 +4,9 @@
 
 use std::fmt;
 
+/// The largest number of a file, of an epoch too: what no store comes near, and what leaves room to count on from.
+pub const NUMBER_MAX: u64 = (1 << 62) - 1;
+
 /// The name of a file in a store's directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FileName {
@@ -24,7 +27,7 @@ impl FileName {
         if digits.len() < 6 || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        let number: u64 = digits.parse().ok()?;
+        let number = digits.parse().ok().filter(|&number| number <= NUMBER_MAX)?;
         let file = match ending {
             "manifest" => Self::Manifest(number),
             "wal" => Self::Wal(number),

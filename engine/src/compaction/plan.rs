@@ -107,7 +107,7 @@ impl Plan {
 
     /// The bytes of all inputs.
     pub fn bytes(&self) -> u64 {
-        self.inputs.iter().fold(0, |sum: u64, (_, table)| sum.saturating_add(table.size))
+        self.inputs.iter().map(|(_, table)| table.size).sum()
     }
 
     /// The least and the greatest user key of the inputs; empty where there are none.

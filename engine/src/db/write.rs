@@ -91,7 +91,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// Writes a batch without doing any maintenance.
     pub(super) fn apply(&mut self, batch: &Batch, durability: Durability) -> Result<()> {
         let sequence = self.last_sequence + 1;
-        if batch.len() > SEQUENCE_MAX - sequence {
+        if batch.len() > SEQUENCE_MAX.saturating_sub(sequence) {
             return Err(Error::invalid(
                 "the store has used up its sequence numbers: export it and import it anew",
             ));

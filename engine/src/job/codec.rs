@@ -20,11 +20,12 @@ use super::{Job, JobResult, Work};
 use crate::base::checksum::{fits, message_checksum};
 use crate::base::coding::{Decoder, put_bytes, put_u64, put_varint};
 use crate::base::error::{Error, Result};
-use crate::base::file_name::FileName;
+use crate::base::file_name::{FileName, NUMBER_MAX};
+use crate::base::key::SEQUENCE_MAX;
 use crate::base::options::Compression;
 use crate::compaction::{Plan, Reason};
 use crate::sstable::TableOptions;
-use crate::version::{LEVELS, TableMeta};
+use crate::version::{COUNT_MAX, LEVELS, TableMeta};
 use crate::wal::Seal;
 use std::sync::Arc;
 
@@ -164,13 +165,13 @@ impl JobResult {
 }
 
 fn decode_job(decoder: &mut Decoder<'_>) -> Option<Job> {
-    let epoch = decoder.varint()?;
+    let epoch = decoder.varint_up_to(NUMBER_MAX)?;
     let work = match decoder.u8()? {
         FLUSH => Work::Flush {
             segments: seals(decoder)?,
-            after: decoder.varint()?,
-            flushed: decoder.varint()?,
-            log: decoder.varint()?,
+            after: decoder.varint_up_to(SEQUENCE_MAX)?,
+            flushed: decoder.varint_up_to(SEQUENCE_MAX)?,
+            log: decoder.varint_up_to(NUMBER_MAX)?,
         },
         COMPACT => {
             let reason = Reason::from_byte(decoder.u8()?)?;
@@ -192,9 +193,9 @@ fn decode_job(decoder: &mut Decoder<'_>) -> Option<Job> {
     Some(Job {
         epoch,
         work,
-        snapshots: numbers(decoder, Decoder::varint)?,
+        snapshots: numbers(decoder, |decoder| decoder.varint_up_to(SEQUENCE_MAX))?,
         dropped_buckets: numbers(decoder, Decoder::varint32)?,
-        outputs: numbers(decoder, Decoder::varint)?,
+        outputs: numbers(decoder, |decoder| decoder.varint_up_to(NUMBER_MAX))?,
         table_bytes: decoder.varint()?,
         options: TableOptions {
             block_bytes: decoder.varint32()?,
@@ -256,8 +257,13 @@ fn put_seals(out: &mut Vec<u8>, seals: &[Seal]) {
 
 fn seals(decoder: &mut Decoder<'_>) -> Option<Vec<Seal>> {
     let count = decoder.varint32()?;
-    let mut seal =
-        || Some(Seal { number: decoder.varint()?, bytes: decoder.varint()?, digest: decoder.varint()? });
+    let mut seal = || {
+        Some(Seal {
+            number: decoder.varint_up_to(NUMBER_MAX)?,
+            bytes: decoder.varint_up_to(COUNT_MAX)?,
+            digest: decoder.varint()?,
+        })
+    };
     (0..count).map(|_| seal()).collect()
 }
 
@@ -371,23 +377,34 @@ mod tests {
         assert!(refusal(&finish(bytes)).contains("malformed"));
     }
 
-    /// Sizes that no files have made whoever described a job add up to more than 64 bits hold.
+    /// The fuzzer made sizes that added up to more than 64 bits hold, and stopped whoever described the job; and an
+    /// epoch of 2^64 - 1, and whoever was to run it looked for the manifest of the epoch after it.
     #[test]
-    fn sizes_that_no_files_have_are_described_as_the_greatest_number() {
-        for mut job in jobs() {
-            match &mut job.work {
-                Work::Flush { segments, .. } => {
-                    segments.iter_mut().for_each(|seal| seal.bytes = u64::MAX);
-                }
-                Work::Compact { plan, .. } => {
-                    for (_, table) in &mut plan.inputs {
-                        *table = Arc::new(TableMeta { size: u64::MAX, ..TableMeta::clone(table) });
-                    }
-                }
-                Work::CleanUp { .. } => continue,
+    fn numbers_that_no_store_reaches_are_refused() {
+        let [flush, compact, _] = jobs().try_into().expect("three jobs");
+        let with_epoch = |epoch| Job { epoch, ..flush.clone() };
+        let with_seal = |bytes| {
+            let mut job = flush.clone();
+            let Work::Flush { segments, .. } = &mut job.work else { panic!("the first is a flush") };
+            segments.iter_mut().for_each(|seal| seal.bytes = bytes);
+            job
+        };
+        let with_table = |size| {
+            let mut job = compact.clone();
+            let Work::Compact { plan, .. } = &mut job.work else { panic!("the second is a compaction") };
+            for (_, table) in &mut plan.inputs {
+                *table = Arc::new(TableMeta { size, ..TableMeta::clone(table) });
             }
-            let decoded = Job::decode(&job.encode()).expect("well-formed");
-            assert_eq!(decoded.input_bytes(), u64::MAX);
+            job
+        };
+        let decoded = |job: Job| Job::decode(&job.encode());
+        assert!(decoded(with_epoch(NUMBER_MAX)).is_ok());
+        assert_eq!(decoded(with_seal(COUNT_MAX)).expect("within").input_bytes(), 2 * COUNT_MAX);
+        assert_eq!(decoded(with_table(COUNT_MAX)).expect("within").input_bytes(), 2 * COUNT_MAX);
+        for beyond in
+            [with_epoch(NUMBER_MAX + 1), with_epoch(u64::MAX), with_seal(COUNT_MAX + 1), with_table(u64::MAX)]
+        {
+            assert!(refusal(&beyond.encode()).contains("malformed"));
         }
     }
 

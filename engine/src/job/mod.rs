@@ -166,9 +166,7 @@ impl Job {
     /// The bytes of the tables and log segments that the job reads.
     pub fn input_bytes(&self) -> u64 {
         match &self.work {
-            Work::Flush { segments, .. } => {
-                segments.iter().fold(0, |sum: u64, seal| sum.saturating_add(seal.bytes))
-            }
+            Work::Flush { segments, .. } => segments.iter().map(|seal| seal.bytes).sum(),
             Work::Compact { plan, .. } => plan.bytes(),
             Work::CleanUp { .. } => 0,
         }

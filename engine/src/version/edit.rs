@@ -3,6 +3,8 @@
 use super::{State, TableMeta, Version};
 use crate::base::coding::{Decoder, put_bytes, put_varint};
 use crate::base::error::{Error, Result};
+use crate::base::file_name::NUMBER_MAX;
+use crate::base::key::SEQUENCE_MAX;
 use std::sync::Arc;
 
 /// ON DISK: the directory's format version.
@@ -131,11 +133,11 @@ impl VersionEdit {
     fn decode_field(&mut self, decoder: &mut Decoder<'_>) -> Result<(), EditError> {
         let tag = decoder.varint().ok_or(EditError::Malformed)?;
         if tag % 2 == 0 {
-            let value = decoder.varint().ok_or(EditError::Malformed)?;
+            let mut value = |max| decoder.varint_up_to(max).ok_or(EditError::Malformed);
             match tag {
-                tag::LOG => self.log = Some(value),
-                tag::FLUSHED => self.flushed = Some(value),
-                tag::NEXT_FILE => self.next_file = Some(value),
+                tag::LOG => self.log = Some(value(NUMBER_MAX)?),
+                tag::FLUSHED => self.flushed = Some(value(SEQUENCE_MAX)?),
+                tag::NEXT_FILE => self.next_file = Some(value(NUMBER_MAX)?),
                 unknown => return Err(EditError::Newer(format!("a field with tag {unknown}"))),
             }
             return Ok(());
@@ -180,7 +182,7 @@ fn decode_snapshot(field: &[u8]) -> Result<(), EditError> {
 
 fn decode_removed(field: &[u8]) -> Option<(usize, u64)> {
     let mut decoder = Decoder::new(field);
-    let removed = (decoder.varint32()? as usize, decoder.varint()?);
+    let removed = (decoder.varint32()? as usize, decoder.varint_up_to(NUMBER_MAX)?);
     decoder.is_empty().then_some(removed)
 }
 

@@ -13,7 +13,7 @@ pub use edit::VersionEdit;
 pub use level_iter::LevelIter;
 pub use manifest::{Fence, Loaded, Manifest, misfit};
 pub use run::Run;
-pub use tables::{LEVELS, TableMeta, Version};
+pub use tables::{COUNT_MAX, LEVELS, TableMeta, Version};
 
 use std::sync::Arc;
 

@@ -3,13 +3,15 @@
 use super::VersionEdit;
 use crate::base::coding::{Decoder, put_bytes, put_varint};
 use crate::base::error::{Error, Result};
-use crate::base::file_name::FileName;
-use crate::base::key::{is_internal_key, user_key};
+use crate::base::file_name::{FileName, NUMBER_MAX};
+use crate::base::key::{SEQUENCE_MAX, is_internal_key, user_key};
 use crate::sstable::Properties;
 use std::sync::Arc;
 
 /// The number of levels.
 pub const LEVELS: usize = 7;
+/// The largest size of a file and count of what it holds. Sums over a million files fit 64 bits then.
+pub const COUNT_MAX: u64 = (1 << 44) - 1;
 
 /// What is known of a table without opening it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -88,15 +90,15 @@ impl TableMeta {
         let mut decoder = Decoder::new(bytes);
         let level = decoder.varint32()? as usize;
         let table = Self {
-            number: decoder.varint()?,
-            size: decoder.varint()?,
-            entries: decoder.varint()?,
-            tombstones: decoder.varint()?,
-            keys: decoder.varint()?,
-            blocks: decoder.varint()?,
-            tombstone_blocks: decoder.varint()?,
-            sequence_min: decoder.varint()?,
-            sequence_max: decoder.varint()?,
+            number: decoder.varint_up_to(NUMBER_MAX)?,
+            size: decoder.varint_up_to(COUNT_MAX)?,
+            entries: decoder.varint_up_to(COUNT_MAX)?,
+            tombstones: decoder.varint_up_to(COUNT_MAX)?,
+            keys: decoder.varint_up_to(COUNT_MAX)?,
+            blocks: decoder.varint_up_to(COUNT_MAX)?,
+            tombstone_blocks: decoder.varint_up_to(COUNT_MAX)?,
+            sequence_min: decoder.varint_up_to(SEQUENCE_MAX)?,
+            sequence_max: decoder.varint_up_to(SEQUENCE_MAX)?,
             digest: decoder.varint()?,
             smallest: decoder.bytes()?.to_vec(),
             largest: decoder.bytes()?.to_vec(),
