@@ -5,6 +5,8 @@
 //!                        convert: every type that crosses the border
 //! ```
 //!
+//! With the feature `keyvalue` it exports `wasi:keyvalue` as well, and reads the environment for it.
+//!
 //! Nothing here knows how a store works: the files of this crate open a directory, turn types of the WIT into
 //! types of the engine and back, and map the engine's file operations to `wasi:filesystem`.
 #![deny(unsafe_code)]
@@ -12,6 +14,8 @@
 mod bindings;
 mod convert;
 mod directory;
+#[cfg(feature = "keyvalue")]
+mod keyvalue;
 mod maintenance;
 mod panic_message;
 mod store;

@@ -27,7 +27,7 @@ const ENGINES: [&str; 6] = ["fjall", "redb", "lmdb", "sqlite", "leveldb", "rocks
 
 /// Builds the bench, and becomes it: Ctrl-C is then the bench's own.
 pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
-    build::run(workspace, &build::Args { component_only: true })?;
+    build::run(workspace, &build::Args { component_only: true, ..Default::default() })?;
     process::step("find what the other engines are built with", || {
         install_tools();
         Ok(())

@@ -1,4 +1,6 @@
 //! `cargo xtask build`: target/esker.wasm, and target/release/esker with it embedded.
+//!
+//! With `--keyvalue` also target/esker-keyvalue.wasm, for compositions.
 
 use anyhow::{Result, ensure};
 
@@ -24,17 +26,25 @@ pub const HOST_CRATES: [&str; 8] = [
 ];
 
 /// What `build` can be told.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub struct Args {
     /// Build target/esker.wasm and leave the host alone
     #[arg(long)]
     pub component_only: bool,
+    /// Build target/esker-keyvalue.wasm as well: the component that also exports wasi:keyvalue
+    #[arg(long)]
+    pub keyvalue: bool,
 }
 
 /// Builds the component and, unless told otherwise, the host.
 pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let toolchain = process::step("find a compiler for wasm", || toolchain::find(workspace))?;
     process::step("build the component", || component::build(workspace, &toolchain))?;
+    if args.keyvalue {
+        process::step("build the component with wasi:keyvalue", || {
+            component::build_keyvalue(workspace, &toolchain)
+        })?;
+    }
     if !args.component_only {
         process::step("build the host", || host(workspace))?;
     }

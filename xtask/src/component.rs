@@ -26,6 +26,12 @@ pub fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
     build_target(workspace, toolchain, &["--lib"], "esker_component.wasm", &workspace.component())
 }
 
+/// Builds the component that exports `wasi:keyvalue` as well.
+pub fn build_keyvalue(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
+    let target = ["--lib", "--features", "keyvalue"];
+    build_target(workspace, toolchain, &target, "esker_component.wasm", &workspace.keyvalue())
+}
+
 /// Builds the component that checks the component's file system, for the tests.
 pub fn build_conformance(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
     let target = ["--example", "conformance"];

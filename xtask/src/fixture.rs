@@ -20,7 +20,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
             env!("CARGO_PKG_VERSION")
         );
     }
-    build::run(workspace, &build::Args { component_only: true })?;
+    build::run(workspace, &build::Args { component_only: true, ..Default::default() })?;
     process::step("write the stores", || {
         process::run(
             process::cargo(workspace).arg("build").args(HOST_CRATES).args(["--bin", "esker-fixture"]),

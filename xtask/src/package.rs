@@ -39,7 +39,7 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if args.publish {
         ensure!(process::on_path("wkg"), "wkg publishes the interface: install it by `cargo install wkg`");
     }
-    build::run(workspace, &build::Args { component_only: true })?;
+    build::run(workspace, &build::Args { component_only: true, ..Default::default() })?;
     process::step("package the interface", || interface(workspace))?;
     process::step("package the crate", || host(workspace))?;
     process::step("try the packaged crate", || process::run(&mut trial(workspace)?))?;

@@ -29,7 +29,7 @@ pub struct Args {
 
 /// Builds the component and the simulation, and runs it. A clean run leaves a summary in the target directory.
 pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
-    build::run(workspace, &build::Args { component_only: true })?;
+    build::run(workspace, &build::Args { component_only: true, ..Default::default() })?;
     let program = program(workspace)?;
     let mut command = std::process::Command::new(program);
     command.env("ESKER_COMPONENT", workspace.component());

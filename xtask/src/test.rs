@@ -28,6 +28,7 @@ pub fn run(workspace: &Workspace) -> ExitCode {
     let built = report.step("build the component", |_| {
         let toolchain = toolchain.as_ref().context("there is no compiler for wasm")?;
         component::build(workspace, toolchain)?;
+        component::build_keyvalue(workspace, toolchain)?;
         component::build_conformance(workspace, toolchain)
     });
     if built.is_some() {
@@ -36,6 +37,7 @@ pub fn run(workspace: &Workspace) -> ExitCode {
             let mut cargo = process::cargo(workspace);
             cargo.args(["test", "--no-fail-fast"]).args(HOST_CRATES).env("ESKER_BIN", workspace.binary());
             cargo.env("ESKER_CONFORMANCE", workspace.conformance());
+            cargo.env("ESKER_KEYVALUE", workspace.keyvalue());
             counted(&mut cargo, counts)
         });
     }
@@ -71,8 +73,9 @@ pub fn run(workspace: &Workspace) -> ExitCode {
     report.step("fuzz for a minute", |_| fuzz::try_all(workspace));
     report.step("lint", |_| lint(workspace));
     for (step, package, targets) in [
-        ("lint the component", "esker-component", ["--lib", "--examples"]),
-        ("lint the browser's crate", "esker-web", ["--lib", "--tests"]),
+        ("lint the component", "esker-component", &["--lib", "--examples"][..]),
+        ("lint the component with wasi:keyvalue", "esker-component", &["--lib", "--features=keyvalue"]),
+        ("lint the browser's crate", "esker-web", &["--lib", "--tests"]),
     ] {
         report.step(step, |_| lint_for_wasm(workspace, toolchain.as_ref(), package, targets));
     }
@@ -111,7 +114,7 @@ fn lint_for_wasm(
     workspace: &Workspace,
     toolchain: Option<&Toolchain>,
     package: &str,
-    targets: [&str; 2],
+    targets: &[&str],
 ) -> Result<()> {
     let mut cargo = match toolchain.filter(|toolchain| toolchain.has_clippy()) {
         Some(toolchain) => {

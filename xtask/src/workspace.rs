@@ -32,6 +32,11 @@ impl Workspace {
         self.target.join("esker.wasm")
     }
 
+    /// The component that exports `wasi:keyvalue` as well.
+    pub fn keyvalue(&self) -> PathBuf {
+        self.target.join("esker-keyvalue.wasm")
+    }
+
     /// The component that checks the component's file system.
     pub fn conformance(&self) -> PathBuf {
         self.target.join("esker-conformance.wasm")

@@ -34,7 +34,7 @@ const BY_NAME: &str = "name/";
 
 /// Builds the store, then plays the demo.
 pub fn run(workspace: &Workspace) -> Result<()> {
-    build::run(workspace, &build::Args { component_only: false })?;
+    build::run(workspace, &build::Args::default())?;
     let place = workspace.target.join("demo");
     if place.exists() {
         fs::remove_dir_all(&place).with_context(|| format!("cannot remove {}", place.display()))?;
