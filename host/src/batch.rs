@@ -68,6 +68,18 @@ impl Batch {
         Ok(())
     }
 
+    /// The operations in order: a key, and what it is set to; `None` removes it.
+    pub fn operations(&self) -> impl Iterator<Item = (Key<'_>, Option<&[u8]>)> {
+        let mut rest = self.packed.as_slice();
+        std::iter::from_fn(move || {
+            let (&kind, after) = rest.split_first()?;
+            rest = after;
+            let key = Key::from_packed(take_bytes(&mut rest)?)?;
+            let value = if kind == PUT { Some(take_bytes(&mut rest)?) } else { None };
+            Some((key, value))
+        })
+    }
+
     /// The number of operations.
     pub fn len(&self) -> usize {
         self.operations
@@ -182,6 +194,10 @@ mod tests {
         batch.delete(b"gone").expect("within the limits");
         batch.put(b"empty", b"").expect("within the limits");
         assert_eq!(batch.len(), 3);
+        let operations: Vec<_> = batch.operations().collect();
+        let expected: [(Key<'_>, Option<&[u8]>); 3] =
+            [(b"k".into(), Some(&[1; 300])), (b"gone".into(), None), (b"empty".into(), Some(b""))];
+        assert_eq!(operations, expected);
         assert_eq!(Batch::from_packed(batch.as_packed().to_vec()), Ok(batch));
     }
 

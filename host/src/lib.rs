@@ -8,6 +8,7 @@
 //!    Worker ── runs a store's flushes and compactions in an instance of its own
 //!       Sandbox ── the one directory, the clock and the memory that the component is given
 //!       DirLock ── keeps other processes out of the directory
+//! plugin ── gives components of others a part of a store
 //! ```
 //!
 //! # Example
@@ -104,6 +105,7 @@ mod latency;
 mod options;
 mod pace;
 mod packed;
+pub mod plugin;
 mod published;
 mod reader;
 mod reader_pool;
