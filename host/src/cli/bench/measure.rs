@@ -21,16 +21,25 @@ pub struct Measured {
     pub bytes: u64,
     /// From the first operation's beginning to the last one's end.
     pub elapsed: Duration,
-    /// How long each took, in nanoseconds.
-    pub latency: Histogram<u64>,
+    /// How long each read took.
+    pub reads: Latency,
+    /// How long each write took.
+    pub writes: Latency,
     /// What the other thread of readwhilewriting wrote meanwhile.
     pub background_writes: Option<u64>,
 }
 
 impl Measured {
     fn nothing() -> Self {
-        let latency = Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, 3).expect("the bounds are in order");
-        Self { operations: 0, found: 0, bytes: 0, elapsed: Duration::ZERO, latency, background_writes: None }
+        Self {
+            operations: 0,
+            found: 0,
+            bytes: 0,
+            elapsed: Duration::ZERO,
+            reads: Latency::of_nothing(),
+            writes: Latency::of_nothing(),
+            background_writes: None,
+        }
     }
 
     /// Adds what another thread measured.
@@ -38,7 +47,15 @@ impl Measured {
         self.operations += other.operations;
         self.found += other.found;
         self.bytes += other.bytes;
-        self.latency.add(&other.latency).expect("all histograms have the same bounds");
+        self.reads.join(&other.reads);
+        self.writes.join(&other.writes);
+    }
+
+    /// How long each operation took, of both kinds.
+    pub fn latency(&self) -> Latency {
+        let mut all = self.reads.clone();
+        all.join(&self.writes);
+        all
     }
 
     /// Operations in a second.
@@ -50,10 +67,36 @@ impl Measured {
     pub fn mb_per_sec(&self) -> f64 {
         per_sec(self.bytes, self.elapsed) / 1e6
     }
+}
+
+/// How long operations took.
+#[derive(Clone)]
+pub struct Latency {
+    nanos: Histogram<u64>,
+}
+
+impl Latency {
+    fn of_nothing() -> Self {
+        Self { nanos: Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, 3).expect("the bounds are in order") }
+    }
+
+    fn add(&mut self, taken: Duration) {
+        let nanos = u64::try_from(taken.as_nanos()).unwrap_or(u64::MAX);
+        self.nanos.saturating_record(nanos.max(1));
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.nanos.add(&other.nanos).expect("all histograms have the same bounds");
+    }
+
+    /// The number of operations.
+    pub fn operations(&self) -> u64 {
+        self.nanos.len()
+    }
 
     /// The latency in microseconds that this share of the operations did not exceed.
     pub fn quantile_us(&self, share: f64) -> f64 {
-        self.latency.value_at_quantile(share) as f64 / 1000.0
+        self.nanos.value_at_quantile(share) as f64 / 1000.0
     }
 }
 
@@ -98,8 +141,8 @@ fn operate(mut worker: Worker<'_>, share: std::ops::Range<u64>) -> Result<Measur
     for number in share {
         let done = worker.operate(number)?;
         let now = Instant::now();
-        let nanos = u64::try_from((now - before).as_nanos()).unwrap_or(u64::MAX);
-        measured.latency.saturating_record(nanos.max(1));
+        let latency = if done.wrote { &mut measured.writes } else { &mut measured.reads };
+        latency.add(now - before);
         measured.operations += 1;
         measured.found += u64::from(done.found);
         measured.bytes += done.bytes;

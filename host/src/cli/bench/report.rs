@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::Args;
-use super::measure::{Measured, per_sec};
+use super::measure::{Latency, Measured, per_sec};
 use super::place::Place;
 use super::workload::Workload;
 use crate::cli::failure::{Failure, Outcome};
@@ -40,7 +40,7 @@ impl Report {
         if !std::mem::replace(&mut self.begun, true) {
             self.print(&heading())?;
         }
-        self.print(&table_line(workload, measured))
+        self.print(&table_lines(workload, measured))
     }
 }
 
@@ -63,18 +63,34 @@ fn heading() -> String {
     )
 }
 
-fn table_line(workload: Workload, measured: &Measured) -> String {
-    format!(
-        "{:<17} {:>12} {:>9.1} {:>10.2} {:>10.2} {:>10.2} {:>12.2}{}\n",
+/// A line for all operations, and one for each kind where a workload both reads and writes.
+fn table_lines(workload: Workload, measured: &Measured) -> String {
+    let rate = |operations| number::count(per_sec(operations, measured.elapsed) as u64);
+    let mut lines = format!(
+        "{:<17} {:>12} {:>9.1}{}{}\n",
         workload.name(),
-        number::count(measured.ops_per_sec() as u64),
+        rate(measured.operations),
         measured.mb_per_sec(),
-        measured.quantile_us(0.5),
-        measured.quantile_us(0.99),
-        measured.quantile_us(0.999),
-        measured.quantile_us(1.0),
+        quantiles(&measured.latency()),
         note(workload, measured),
-    )
+    );
+    for (kind, latency) in kinds(measured) {
+        lines +=
+            &format!("  {kind:<15} {:>12} {:>9}{}\n", rate(latency.operations()), "", quantiles(latency));
+    }
+    lines
+}
+
+fn quantiles(latency: &Latency) -> String {
+    let at = |share| latency.quantile_us(share);
+    format!(" {:>10.2} {:>10.2} {:>10.2} {:>12.2}", at(0.5), at(0.99), at(0.999), at(1.0))
+}
+
+/// The kinds of operations of a workload that has more than one.
+fn kinds(measured: &Measured) -> impl Iterator<Item = (&'static str, &Latency)> {
+    let both = [("reads", &measured.reads), ("writes", &measured.writes)];
+    let is_mixed = both.iter().all(|(_, latency)| latency.operations() > 0);
+    both.into_iter().filter(move |_| is_mixed)
 }
 
 fn note(workload: Workload, measured: &Measured) -> String {
@@ -90,14 +106,15 @@ fn note(workload: Workload, measured: &Measured) -> String {
 }
 
 fn json_line(args: &Args, workload: Workload, measured: &Measured, place: &Place) -> String {
+    let latency = measured.latency();
     let mut line = json!({
         "name": workload.name(),
         "ops_per_sec": rounded(measured.ops_per_sec()),
         "mb_per_sec": rounded(measured.mb_per_sec()),
-        "p50_us": measured.quantile_us(0.5),
-        "p99_us": measured.quantile_us(0.99),
-        "p999_us": measured.quantile_us(0.999),
-        "max_us": measured.quantile_us(1.0),
+        "p50_us": latency.quantile_us(0.5),
+        "p99_us": latency.quantile_us(0.99),
+        "p999_us": latency.quantile_us(0.999),
+        "max_us": latency.quantile_us(1.0),
         "operations": measured.operations,
         "seconds": measured.elapsed.as_secs_f64(),
         "num": args.num,
@@ -112,6 +129,15 @@ fn json_line(args: &Args, workload: Workload, measured: &Measured, place: &Place
     }
     if let Some(writes) = measured.background_writes {
         line["background_writes_per_sec"] = rounded(per_sec(writes, measured.elapsed)).into();
+    }
+    for (kind, latency) in kinds(measured) {
+        line[kind] = json!({
+            "operations": latency.operations(),
+            "p50_us": latency.quantile_us(0.5),
+            "p99_us": latency.quantile_us(0.99),
+            "p999_us": latency.quantile_us(0.999),
+            "max_us": latency.quantile_us(1.0),
+        });
     }
     format!("{line}\n")
 }

@@ -110,6 +110,8 @@ pub struct Done {
     pub bytes: u64,
     /// Whether it found what it looked for.
     pub found: bool,
+    /// Whether it was a write.
+    pub wrote: bool,
 }
 
 /// One thread's part in a workload.
@@ -160,13 +162,13 @@ impl<'a> Worker<'a> {
     fn put(&mut self, number: u64) -> Result<Done> {
         let (key, value) = (key(number), self.values.next());
         self.store.put(&key, value, self.workload.durability(self.args).into())?;
-        Ok(Done { bytes: bytes_of(&key, value), found: true })
+        Ok(wrote(&key, value))
     }
 
     fn delete_random(&mut self) -> Result<Done> {
         let key = key(self.random_number());
         self.store.delete(&key, self.workload.durability(self.args).into())?;
-        Ok(Done { bytes: bytes_of(&key, &[]), found: true })
+        Ok(wrote(&key, &[]))
     }
 
     fn get_random(&mut self) -> Result<Done> {
@@ -187,7 +189,7 @@ impl<'a> Worker<'a> {
         let mut scan = self.store.scan(range, ScanOptions { limit, ..ScanOptions::default() })?;
         let mut done = Done::default();
         while let Some((key, value)) = scan.next_entry()? {
-            done = Done { bytes: done.bytes + bytes_of(key, value), found: true };
+            done = Done { bytes: done.bytes + bytes_of(key, value), ..found(key, value) };
         }
         Ok(done)
     }
@@ -208,7 +210,11 @@ impl<'a> Worker<'a> {
 }
 
 fn found(key: &[u8], value: &[u8]) -> Done {
-    Done { bytes: bytes_of(key, value), found: true }
+    Done { bytes: bytes_of(key, value), found: true, wrote: false }
+}
+
+fn wrote(key: &[u8], value: &[u8]) -> Done {
+    Done { bytes: bytes_of(key, value), found: true, wrote: true }
 }
 
 fn bytes_of(key: &[u8], value: &[u8]) -> u64 {
