@@ -150,13 +150,17 @@ impl Round {
                 // The workers look as well, but may all be in the middle of something long.
                 shared.pace.look(&pressure);
             }
-            let wait = match chore(&mut turn, &shared.readers, self.helped) {
+            // An error comes up again at the next write, where somebody can be told.
+            let _told_at_the_next_write = hand_over(&mut turn, &shared.readers);
+            if !shared.pace.limiter.wait().is_zero() {
+                return Next::Tick;
+            }
+            match self.maintain(&mut turn) {
                 Ok(Progress { more: true, bytes }) => shared.pace.limiter.passed(bytes),
-                // An error comes up again at the next write, where somebody can be told.
                 Ok(Progress { more: false, .. }) | Err(_) => return self.rest(&mut turn, idle),
-            };
+            }
             drop(turn);
-            if !idle || !wait.is_zero() {
+            if !idle {
                 return Next::Tick;
             }
             thread::yield_now();
@@ -165,6 +169,11 @@ impl Round {
             }
             turn = shared.turn();
         }
+    }
+
+    /// One slice of maintenance, unless workers do it.
+    fn maintain(&self, turn: &mut Turn) -> Result<Progress> {
+        if self.helped { Ok(Progress { bytes: 0, more: false }) } else { turn.instance.maintain(SLICE_BYTES) }
     }
 
     /// There is nothing to do. Seals the memtable once the store is at rest, and sleeps when that has led to nothing.
@@ -187,16 +196,12 @@ impl Round {
     }
 }
 
-/// One slice of what is to be done.
-fn chore(turn: &mut Turn, readers: &ReaderPool, helped: bool) -> Result<Progress> {
+/// Gives the operating system what was deferred.
+fn hand_over(turn: &mut Turn, readers: &ReaderPool) -> Result<()> {
     if turn.deferred {
         turn.instance.flush_deferred()?;
         turn.deferred = false;
         readers.handed_over();
     }
-    if helped {
-        // The workers do it.
-        return Ok(Progress { bytes: 0, more: false });
-    }
-    turn.instance.maintain(SLICE_BYTES)
+    Ok(())
 }

@@ -348,9 +348,7 @@ impl KvStore {
     pub fn close(&self) -> Result<()> {
         self.shared().closed.store(true, Ordering::Release);
         // First the workers, so that what they have in hand is not begun again at the next open.
-        if let Some(job_pool) = &self.handle.job_pool {
-            job_pool.stop();
-        }
+        self.handle.stop_workers();
         let closed = self.shared().turn().instance.close();
         if let Some(chores) = &self.handle.chores {
             chores.stop();
@@ -490,11 +488,19 @@ struct Handle {
     job_pool: Option<JobPool>,
 }
 
-impl Drop for Handle {
-    fn drop(&mut self) {
+impl Handle {
+    /// Ends the workers, which do not wait for their rate any more.
+    fn stop_workers(&self) {
         if let Some(job_pool) = &self.job_pool {
+            self.shared.pace.limiter.end();
             job_pool.stop();
         }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop_workers();
         if let Some(chores) = &self.chores {
             chores.stop();
         }
@@ -538,7 +544,7 @@ impl Shared {
 
     /// The component's figures with those of the host.
     pub(crate) fn with_own_stats(&self, component: &str) -> Result<String> {
-        self.stats.add_to(component, self.pace.to_json())
+        self.stats.add_to(component, self.pace.to_json(), self.readers.to_json())
     }
 
     /// The instance, as soon as it is free.

@@ -70,7 +70,8 @@ pub struct Options {
     /// of that work. Default 0: writes do it in slices.
     pub workers: Option<u32>,
     /// The host's own: the most that flushes and compactions write in a second while nobody waits for them, in bytes,
-    /// so that they leave the disk to others. Those that a write does itself are not counted. Default no limit.
+    /// so that they leave the disk to others. Those that a write does itself are not counted; a store without workers
+    /// counts what they read, too. Default no limit.
     pub background_bytes_per_second: Option<u64>,
     /// The host's own: how many readers a [`KvStore`](crate::KvStore) has. A reader is another instance of the component
     /// that answers reads over the same files, so that reads of several threads run at the same time; each sees every

@@ -13,7 +13,7 @@
 
 use crate::options::{BackPressure, Pressure, WaitReason};
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ const WAIT_NANOS_MIN: u64 = 200_000;
 const WAIT_NANOS_MAX: u64 = 20_000_000;
 /// Writers are never slowed below this many bytes a second: the point where they stop will stop them.
 const SLOWEST: f64 = 1_048_576.0;
+/// Whoever waits for the limiter goes on so soon after the limit was lifted.
+const LIFTED_WITHIN: Duration = Duration::from_millis(20);
 /// The rate of writes is measured over at least this long.
 const MEASURED_OVER: Duration = Duration::from_millis(20);
 /// With less than this to compact, in bytes, one worker does; the others keep their processors free.
@@ -177,7 +179,8 @@ fn nanos_a_kib(rate: f64, behind: BackPressure) -> u64 {
 #[derive(Debug)]
 pub struct Limiter {
     bytes_a_second: Option<u64>,
-    lifted: AtomicU32,
+    lifted: AtomicBool,
+    ended: AtomicBool,
     balance: Mutex<Balance>,
 }
 
@@ -191,27 +194,57 @@ struct Balance {
 impl Limiter {
     fn new(bytes_a_second: Option<u64>) -> Self {
         let balance = Mutex::new(Balance { bytes: 0.0, at: Instant::now() });
-        Self { bytes_a_second, lifted: AtomicU32::new(0), balance }
+        Self { bytes_a_second, lifted: AtomicBool::new(false), ended: AtomicBool::new(false), balance }
     }
 
     /// Lifts the limit while somebody waits for the work, or sets it again.
     fn lift(&self, lifted: bool) {
-        self.lifted.store(u32::from(lifted), Ordering::Relaxed);
+        self.lifted.store(lifted, Ordering::Relaxed);
     }
 
-    /// Counts bytes that have passed. Returns how long to wait before more pass.
-    pub fn passed(&self, bytes: u64) -> Duration {
-        let Some(rate) = self.bytes_a_second else { return Duration::ZERO };
-        let rate = rate.max(1) as f64;
-        let mut balance = lock(&self.balance);
-        let now = Instant::now();
-        let earned = now.duration_since(balance.at).as_secs_f64() * rate;
-        balance.bytes = (balance.bytes + earned).min(rate) - bytes as f64;
-        balance.at = now;
-        if balance.bytes >= 0.0 || self.lifted.load(Ordering::Relaxed) != 0 {
-            return Duration::ZERO;
+    /// Lifts the limit for good: the store is being closed.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts bytes that have passed.
+    pub fn passed(&self, bytes: u64) {
+        if let Some(rate) = self.bytes_a_second {
+            lock(&self.balance).after(rate, bytes);
         }
-        Duration::from_secs_f64((-balance.bytes / rate).min(1.0))
+    }
+
+    /// How long to wait before more may pass, by what has passed so far.
+    pub fn wait(&self) -> Duration {
+        match self.bytes_a_second {
+            Some(rate) if !self.lifted.load(Ordering::Relaxed) && !self.ended.load(Ordering::Relaxed) => {
+                let owed = -lock(&self.balance).after(rate, 0);
+                Duration::try_from_secs_f64(owed.max(0.0) / rate as f64).unwrap_or(Duration::MAX)
+            }
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Sleeps until more may pass.
+    pub fn sleep(&self) {
+        loop {
+            let wait = self.wait();
+            if wait.is_zero() {
+                return;
+            }
+            thread::sleep(wait.min(LIFTED_WITHIN));
+        }
+    }
+}
+
+impl Balance {
+    /// The balance once so many more bytes have passed. What nobody used is kept for a second.
+    fn after(&mut self, bytes_a_second: u64, bytes: u64) -> f64 {
+        let (now, rate) = (Instant::now(), bytes_a_second as f64);
+        let earned = now.duration_since(self.at).as_secs_f64() * rate;
+        self.bytes = (self.bytes + earned).min(rate) - bytes as f64;
+        self.at = now;
+        self.bytes
     }
 }
 
@@ -267,12 +300,19 @@ mod tests {
 
     #[test]
     fn a_limiter_makes_up_for_what_has_passed_unless_it_is_lifted() {
-        assert_eq!(Limiter::new(None).passed(u64::MAX), Duration::ZERO);
+        let unlimited = Limiter::new(None);
+        unlimited.passed(u64::MAX);
+        assert_eq!(unlimited.wait(), Duration::ZERO);
         let limiter = Limiter::new(Some(1000));
-        assert!(limiter.passed(5000) > Duration::ZERO);
+        // More than a second's worth takes more than a second: it is a limit for large pieces, too.
+        limiter.passed(5_000_000);
+        assert!(limiter.wait() > Duration::from_secs(1000));
         limiter.lift(true);
-        assert_eq!(limiter.passed(5000), Duration::ZERO);
+        limiter.passed(5_000_000);
+        assert_eq!(limiter.wait(), Duration::ZERO);
         limiter.lift(false);
-        assert!(limiter.passed(1) > Duration::ZERO, "what has passed meanwhile counts");
+        assert!(limiter.wait() > Duration::from_secs(6000), "what has passed meanwhile counts");
+        limiter.end();
+        limiter.sleep();
     }
 }

@@ -41,8 +41,19 @@ impl Reader {
     /// `Directory` where it is none or cannot be read, `CannotOpen` where there is no store in it or one of a newer
     /// format, `Corrupt` where the manifest, the log or a table's index is damaged, and those of the file system.
     pub fn open(runtime: &Runtime, dir: impl AsRef<Path>, cache_bytes: Option<u64>) -> Result<Self> {
-        let instance = ReaderInstance::open(runtime, &Sandbox::new(&dir).read_only(), cache_bytes)?;
-        Ok(Self { instance: Arc::new(Mutex::new(instance)), dir: dir.as_ref().into() })
+        Self::open_within(runtime, dir.as_ref(), cache_bytes, None)
+    }
+
+    /// The same, in a sandbox that may take so much memory.
+    pub(crate) fn open_within(
+        runtime: &Runtime,
+        dir: &Path,
+        cache_bytes: Option<u64>,
+        limit_bytes: Option<u64>,
+    ) -> Result<Self> {
+        let sandbox = Sandbox::for_reader(dir, cache_bytes, limit_bytes);
+        let instance = ReaderInstance::open(runtime, &sandbox, cache_bytes)?;
+        Ok(Self { instance: Arc::new(Mutex::new(instance)), dir: dir.into() })
     }
 
     /// Sees what the primary has handed to the operating system by now. Returns the sequence number of the last write

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::reader::Reader;
 use crate::runtime::Runtime;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
@@ -36,6 +37,7 @@ pub struct ReaderPool {
     runtime: Runtime,
     dir: PathBuf,
     cache_bytes: u64,
+    memory_limit_bytes: Option<u64>,
     slots: Vec<Mutex<Slot>>,
     /// Where the next thread begins to look for a free reader.
     next: AtomicUsize,
@@ -44,6 +46,10 @@ pub struct ReaderPool {
     handed_over: AtomicU64,
     /// The last write that the store held when it was opened.
     recovered: u64,
+    /// How many readers were opened, how many of them have failed, and why the last one did or could not be opened.
+    opened: AtomicU64,
+    given_up: AtomicU64,
+    failure: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -62,17 +68,30 @@ impl ReaderPool {
             runtime: runtime.clone(),
             dir: dir.to_path_buf(),
             cache_bytes: options.reader_cache_bytes.unwrap_or(memory / CACHE_SHARE),
+            memory_limit_bytes: options.memory_limit_bytes,
             slots: (0..options.readers.unwrap_or(0)).map(|_| Mutex::default()).collect(),
             next: AtomicUsize::new(0),
             acknowledged: AtomicU64::new(0),
             handed_over: AtomicU64::new(0),
             recovered,
+            opened: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
+            failure: Mutex::default(),
         }
+    }
+
+    /// The members of the statistics that are about readers: docs/stats.md describes them.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "opened": self.opened.load(Ordering::Relaxed),
+            "given_up": self.given_up.load(Ordering::Relaxed),
+            "failure": *self.failure.lock().unwrap_or_else(PoisonError::into_inner),
+        })
     }
 
     /// A reader of the same store that belongs to nobody.
     pub fn open_reader(&self) -> Result<Reader> {
-        Reader::open(&self.runtime, &self.dir, Some(self.cache_bytes))
+        Reader::open_within(&self.runtime, &self.dir, Some(self.cache_bytes), self.memory_limit_bytes)
     }
 
     /// Whether there are any.
@@ -103,7 +122,7 @@ impl ReaderPool {
             if seen < needed || self.is_early(seen) {
                 return None;
             }
-            answer(slot, read(&reader))
+            self.answer(slot, read(&reader))
         })
     }
 
@@ -117,9 +136,9 @@ impl ReaderPool {
         self.with_free(|slot| {
             let reader = self.reader(slot)?;
             match reader.catch_up_to(needed) {
-                Ok(seen) if seen >= needed && !self.is_early(seen) => answer(slot, read(&reader)),
+                Ok(seen) if seen >= needed && !self.is_early(seen) => self.answer(slot, read(&reader)),
                 Ok(_) => None,
-                Err(error) => answer(slot, Err(error)),
+                Err(error) => self.answer(slot, Err(error)),
             }
         })
     }
@@ -144,25 +163,35 @@ impl ReaderPool {
     /// The slot's reader, opened if it is not.
     fn reader(&self, slot: &mut Slot) -> Option<Reader> {
         if slot.reader.is_none() && slot.failed.is_none_or(|failed| failed.elapsed() >= TRY_AGAIN) {
-            match Reader::open(&self.runtime, &self.dir, Some(self.cache_bytes)) {
-                Ok(reader) => slot.reader = Some(reader),
-                Err(_) => slot.failed = Some(Instant::now()),
+            match self.open_reader() {
+                Ok(reader) => {
+                    slot.reader = Some(reader);
+                    self.opened.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => self.fail(slot, &error),
             }
         }
         slot.reader.clone()
     }
-}
 
-/// What a reader has answered. One that fails for reasons of its own is given up.
-fn answer<T>(slot: &mut Slot, answered: Result<T>) -> Option<T> {
-    match answered {
-        Ok(value) => Some(value),
-        // The caller's mistake: the primary tells.
-        Err(Error::InvalidArgument(_) | Error::NoSuchBucket(_)) => None,
-        Err(_) => {
-            *slot = Slot { reader: None, failed: Some(Instant::now()) };
-            None
+    /// What a reader has answered. One that fails for reasons of its own is given up.
+    fn answer<T>(&self, slot: &mut Slot, answered: Result<T>) -> Option<T> {
+        match answered {
+            Ok(value) => return Some(value),
+            // The caller's mistake: the primary tells.
+            Err(Error::InvalidArgument(_) | Error::NoSuchBucket(_)) => {}
+            Err(error) => {
+                self.given_up.fetch_add(1, Ordering::Relaxed);
+                self.fail(slot, &error);
+            }
         }
+        None
+    }
+
+    #[cold]
+    fn fail(&self, slot: &mut Slot, error: &Error) {
+        *slot = Slot { reader: None, failed: Some(Instant::now()) };
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
     }
 }
 

@@ -65,6 +65,18 @@ impl Sandbox {
         }
     }
 
+    /// A sandbox for a reader with a block cache of this size, whose files cannot be changed. A reader also holds what
+    /// the log has and the tables have not yet, which a store plans with.
+    pub(crate) fn for_reader(
+        dir: impl AsRef<Path>,
+        cache_bytes: Option<u64>,
+        limit_bytes: Option<u64>,
+    ) -> Self {
+        let planned = MEMORY_BYTES.saturating_add(cache_bytes.unwrap_or(0));
+        let limit = limit_bytes.unwrap_or(planned.saturating_add(MEMORY_MARGIN_BYTES));
+        Self::new(dir).memory_limit_bytes(limit).read_only()
+    }
+
     /// The same, but the files cannot be changed.
     pub fn read_only(mut self) -> Self {
         self.perms = FsPerms::ReadOnly;
@@ -193,10 +205,8 @@ impl SandboxState {
     #[inline]
     pub(crate) fn wait_after_writing(&self, bytes: u64) {
         if let Some(pace) = &self.pace {
-            let wait = pace.limiter.passed(bytes);
-            if !wait.is_zero() {
-                std::thread::sleep(wait);
-            }
+            pace.limiter.passed(bytes);
+            pace.limiter.sleep();
         }
     }
 

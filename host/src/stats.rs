@@ -37,12 +37,13 @@ impl HostStats {
     /// # Errors
     ///
     /// `Component` where the component's are no JSON object.
-    pub fn add_to(&self, component: &str, pace: Value) -> Result<String> {
+    pub fn add_to(&self, component: &str, pace: Value, readers: Value) -> Result<String> {
         let mut stats: Map<String, Value> = serde_json::from_str(component).map_err(|error| {
             Error::Component(format!("the component's figures are no JSON object: {error}"))
         })?;
         self.place_jobs(&mut stats);
         stats.insert("pace".into(), pace);
+        stats.insert("readers".into(), readers);
         stats.insert("latency".into(), self.latencies.to_json());
         stats.insert("process".into(), std::process::id().into());
         let micros = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -77,12 +78,12 @@ mod tests {
         stats.job_ended(8);
         let component =
             r#"{"epoch":1,"jobs":{"under_way":[{"id":7,"place":"worker"},{"id":8,"place":"worker"}]}}"#;
-        let told: Value =
-            serde_json::from_str(&stats.add_to(component, json!({})).expect("JSON")).expect("JSON");
+        let told: Value = serde_json::from_str(&stats.add_to(component, json!({}), json!({})).expect("JSON"))
+            .expect("JSON");
         assert_eq!(told["jobs"]["under_way"][0]["place"], "worker 1");
         assert_eq!(told["jobs"]["under_way"][1]["place"], "worker");
         assert_eq!(told["process"], std::process::id());
         assert_eq!(told["latency"]["put"]["count"], 0);
-        assert!(stats.add_to("no JSON", json!({})).is_err());
+        assert!(stats.add_to("no JSON", json!({}), json!({})).is_err());
     }
 }

@@ -165,3 +165,43 @@ fn a_store_whose_readers_cannot_be_opened_answers_itself() {
     assert_eq!(store.get(b"k"), Ok(Some(b"v".to_vec())));
     store.close().expect("closes");
 }
+
+/// Readers were not held to the store's limit of memory, which says of each instance that it is.
+#[test]
+fn a_reader_that_traps_costs_no_answer() {
+    const VALUES: u64 = 400;
+    const VALUE_BYTES: usize = 100_000;
+    let dir = TempDir::new();
+    let options = Options {
+        memory_bytes: Some(8 << 20),
+        memory_limit_bytes: Some(24 << 20),
+        readers: Some(2),
+        reader_cache_bytes: Some(64 << 20),
+        ..Options::default()
+    };
+    let store = KvStore::open(runtime(), dir.path(), options).expect("opens");
+    let value = |i: u64| i.to_le_bytes().repeat(VALUE_BYTES / 8);
+    for i in 0..VALUES {
+        store.put(&i.to_be_bytes(), &value(i), Durability::Buffered).expect("writes");
+    }
+    store.flush().expect("flushes");
+
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let (store, value) = (&store, &value);
+            scope.spawn(move || {
+                for i in (0..2 * VALUES).map(|i| (i * 7 + thread) % VALUES) {
+                    let found = store.get(&i.to_be_bytes()).expect("somebody answers");
+                    assert!(found.is_some_and(|found| found == value(i)), "the value of {i}");
+                }
+            });
+        }
+    });
+    let stats: serde_json::Value = serde_json::from_str(&store.stats().expect("answers")).expect("JSON");
+    assert!(
+        stats["readers"]["given_up"].as_u64() > Some(0),
+        "a reader has met its limit: {}",
+        stats["readers"]
+    );
+    store.close().expect("closes");
+}

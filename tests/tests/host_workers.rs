@@ -6,8 +6,10 @@ use esker_host::{
 };
 use esker_tests::host::runtime;
 use esker_tests::temp_dir::TempDir;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 fn small() -> Options {
     Options {
@@ -169,4 +171,79 @@ fn a_job_that_does_not_belong_to_the_directory_is_refused_with_the_reason() {
     let _newer = Instance::open(runtime(), dir.path(), &small()).expect("opens again");
     let why = refused(dir.path(), &job);
     assert!(why.contains("it is from epoch 1 of its store") && why.contains("is at epoch 2"), "{why}");
+}
+
+/// A store with much to compact, written without any background work.
+fn with_much_to_compact(dir: &Path) {
+    let options = Options {
+        background_maintenance: Some(false),
+        level0_trigger: Some(500),
+        level0_stop: Some(1000),
+        memtable_bytes: Some(64 << 10),
+        ..Options::default()
+    };
+    let store = KvStore::open(runtime(), dir, options).expect("opens");
+    for i in 0..4_000u64 {
+        let words =
+            (0..125).map(|word| (i * 125 + word + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29));
+        let value: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
+        store.put(&key(i), &value, Durability::Buffered).expect("writes");
+    }
+    store.flush().expect("flushes");
+    store.close().expect("closes");
+}
+
+/// The limit was kept by workers only for pieces that took less than a second, and by a store without workers hardly at
+/// all: it did a slice at every tick.
+#[test]
+fn background_work_keeps_to_its_rate() {
+    const RATE: u64 = 1 << 20;
+    // What is on its way when the rate is met.
+    const SLACK: u64 = 512 << 10;
+    for workers in [0, 1] {
+        let dir = TempDir::new();
+        with_much_to_compact(dir.path());
+        let opened = Instant::now();
+        let options = Options {
+            workers: Some(workers),
+            background_bytes_per_second: Some(RATE),
+            level0_stop: Some(1000),
+            ..Options::default()
+        };
+        let store = KvStore::open(runtime(), dir.path(), options).expect("opens");
+        // No more looks than there are jobs to do: a slow machine only takes longer.
+        let written = loop {
+            std::thread::park_timeout(Duration::from_millis(50));
+            let stats: Value = serde_json::from_str(&store.stats().expect("answers")).expect("JSON");
+            assert_eq!(stats["maintenance_failure"], Value::Null);
+            if stats["compaction"]["jobs"].as_u64() > Some(0) && stats["pending_bytes"] == 0 {
+                break stats["compaction"]["bytes_written"].as_u64().expect("a number");
+            }
+        };
+        let allowed = RATE as f64 * (opened.elapsed().as_secs_f64() + 1.0) + SLACK as f64;
+        assert!(written > 3 << 20, "{written} bytes: too little to meet the rate");
+        assert!(written as f64 <= allowed, "{workers} workers: {written} bytes, {allowed} allowed");
+        store.close().expect("closes");
+    }
+}
+
+/// A rate of a byte a second would have a worker wait for days: closing does not.
+#[test]
+fn a_worker_that_waits_for_its_rate_ends_with_the_store() {
+    let dir = TempDir::new();
+    with_much_to_compact(dir.path());
+    let options = Options {
+        workers: Some(1),
+        background_bytes_per_second: Some(1),
+        level0_stop: Some(1000),
+        ..Options::default()
+    };
+    let store = KvStore::open(runtime(), dir.path(), options).expect("opens");
+    while !store.stats().expect("answers").contains("\"place\":\"worker 1\"") {
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    store.close().expect("closes");
+    let store = KvStore::open(runtime(), dir.path(), Options::default()).expect("opens");
+    assert_eq!(store.verify().expect("reads").problems, Vec::<String>::new());
+    store.close().expect("closes");
 }

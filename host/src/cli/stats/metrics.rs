@@ -426,6 +426,18 @@ pub const METRICS: &[Metric] = &[
         help: "how long the longest was slowed",
     },
     Metric {
+        member: "readers.opened",
+        name: "esker_readers_opened_total",
+        kind: Kind::Counter,
+        help: "readers behind the store that were opened",
+    },
+    Metric {
+        member: "readers.given_up",
+        name: "esker_readers_given_up_total",
+        kind: Kind::Counter,
+        help: "readers that have failed: the primary answers in their place, and another is opened a second later",
+    },
+    Metric {
         member: "latency.*",
         name: "esker_operation_seconds",
         kind: Kind::Histogram,
