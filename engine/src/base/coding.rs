@@ -28,6 +28,24 @@ pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// Appends the first `length` bytes of `bytes`, in which more may follow: a copy of unknown length is a call, in
+/// WebAssembly one to the runtime, which takes longer than copying a key's few bytes and some more.
+///
+/// # Panics
+///
+/// Where there are fewer.
+#[inline]
+pub fn put_first(out: &mut Vec<u8>, bytes: &[u8], length: usize) {
+    match bytes.first_chunk::<32>() {
+        Some(chunk) if length <= chunk.len() => {
+            let end = out.len() + length;
+            out.extend_from_slice(chunk);
+            out.truncate(end);
+        }
+        _ => out.extend_from_slice(&bytes[..length]),
+    }
+}
+
 /// Reads numbers and byte strings off the front of a slice.
 #[derive(Debug, Clone, Copy)]
 pub struct Decoder<'a> {
@@ -167,6 +185,18 @@ mod tests {
             assert!(decoder.is_empty());
             for cut in 0..bytes.len() {
                 assert_eq!(Decoder::new(bytes.get(..cut).expect("in bounds")).varint(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_bytes_are_appended_and_no_more() {
+        let bytes: Vec<u8> = (0..100).collect();
+        for have in 0..bytes.len() {
+            for length in 0..=have {
+                let mut out = vec![7];
+                put_first(&mut out, &bytes[..have], length);
+                assert_eq!(out, [&[7], &bytes[..length]].concat());
             }
         }
     }

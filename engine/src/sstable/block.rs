@@ -5,14 +5,17 @@
 //! block   = entries | restart offsets: u32 each | number of restarts: u32
 //! ```
 //!
-//! The layout is LevelDB's (doc/table_format.md). A search halves the restarts, then walks.
+//! The layout is LevelDB's (doc/table_format.md). A search halves the restarts, then walks. For that, a block in memory
+//! also has the first bytes of the restarts' keys side by side ([`Restarts`]).
 
-use crate::base::coding::{Decoder, put_u32, put_varint};
+use super::format::{RESTART_BYTES, RESTART_INTERVAL};
+use super::restarts::Restarts;
+use crate::base::coding::{Decoder, put_first, put_u32, put_varint};
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
-use crate::base::key::{TRAILER_BYTES, compare, shared_bytes};
+use crate::base::key::{TRAILER_BYTES, compare_parts, shared_bytes, split, user_key};
 use std::cmp::Ordering;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 /// Builds a block from entries in order.
@@ -26,22 +29,33 @@ pub struct BlockBuilder {
 }
 
 impl BlockBuilder {
-    /// An empty block in which every so many-th entry shares nothing.
-    pub fn new(restart_interval: usize) -> Self {
+    /// An empty block of entries.
+    pub fn new() -> Self {
+        Self::with_interval(RESTART_INTERVAL)
+    }
+
+    /// An empty block in which every entry is a restart.
+    pub fn index() -> Self {
+        Self::with_interval(1)
+    }
+
+    /// An empty block in which at the latest every so many-th entry is a restart.
+    fn with_interval(restart_interval: usize) -> Self {
         let (bytes, restarts, last_key) = (Vec::new(), Vec::new(), Vec::new());
         Self { bytes, restarts, restart_interval, since_restart: restart_interval, last_key }
     }
 
     /// Adds an entry. REQUIRES: its key is greater than the one before.
     pub fn add(&mut self, key: &[u8], value: &[u8]) {
-        let shared = if self.since_restart >= self.restart_interval {
-            // A block is cut soon after 64 KiB, and one entry has at most 64 MiB and a key.
-            self.restarts.push(u32::try_from(self.bytes.len()).expect("a block is shorter than 4 GiB"));
-            self.since_restart = 0;
-            0
-        } else {
-            shared_bytes(&self.last_key, key)
-        };
+        let shared =
+            if self.since_restart >= self.restart_interval || self.bytes_since_restart() >= RESTART_BYTES {
+                // A block is cut soon after 64 KiB, and one entry has at most 64 MiB and a key.
+                self.restarts.push(u32::try_from(self.bytes.len()).expect("a block is shorter than 4 GiB"));
+                self.since_restart = 0;
+                0
+            } else {
+                shared_bytes(&self.last_key, key)
+            };
         let unshared = key.get(shared..).unwrap_or_default();
         put_varint(&mut self.bytes, shared as u64);
         put_varint(&mut self.bytes, unshared.len() as u64);
@@ -51,6 +65,10 @@ impl BlockBuilder {
         self.last_key.truncate(shared);
         self.last_key.extend_from_slice(unshared);
         self.since_restart += 1;
+    }
+
+    fn bytes_since_restart(&self) -> usize {
+        self.bytes.len() - self.restarts.last().map_or(0, |&restart| restart as usize)
     }
 
     /// The length that the finished block would have now.
@@ -89,7 +107,7 @@ pub struct Block {
     bytes: Vec<u8>,
     /// Where the entries end and the restarts begin.
     entries_end: usize,
-    restarts: usize,
+    restarts: Restarts,
     /// Where it stands, for messages.
     table: u64,
     offset: u64,
@@ -110,69 +128,85 @@ impl Block {
     ///
     /// `Corrupt` where the bytes are no block.
     pub fn new(table: u64, offset: u64, bytes: Vec<u8>) -> Result<Self> {
-        let mut block = Self { bytes, entries_end: 0, restarts: 0, table, offset };
-        let found = block.bytes.split_last_chunk::<4>().and_then(|(_, count)| {
-            let restarts = u32::from_le_bytes(*count) as usize;
-            let entries_end = block.bytes.len().checked_sub(4)?.checked_sub(restarts.checked_mul(4)?)?;
-            (restarts > 0).then_some((entries_end, restarts))
+        let found = bytes.split_last_chunk::<4>().and_then(|(rest, count)| {
+            let count = u32::from_le_bytes(*count) as usize;
+            let (entries, offsets) = rest.split_at_checked(rest.len().checked_sub(count.checked_mul(4)?)?)?;
+            Some((entries, offsets.as_chunks::<4>().0))
         });
-        let Some((entries_end, restarts)) = found else {
-            return Err(block.damaged("the number of restarts does not fit the block"));
+        let damaged = |what| Err(damaged(table, offset, bytes.len(), what));
+        let Some((entries, offsets)) = found else {
+            return damaged("the number of restarts does not fit the block");
         };
-        (block.entries_end, block.restarts) = (entries_end, restarts);
-        Ok(block)
+        let restart = |index| {
+            let offset = u32::from_le_bytes(*offsets.get(index)?);
+            let raw = raw(entries, offset as usize)?;
+            ((offset as usize) < entries.len() && raw.shared == 0).then_some((offset, user_key(raw.unshared)))
+        };
+        let Some(restarts) = Restarts::new(offsets.len(), restart) else {
+            return damaged("a restart is malformed");
+        };
+        Ok(Self { entries_end: entries.len(), restarts, bytes, table, offset })
     }
 
     /// The memory that it takes, in bytes.
     pub fn weight(&self) -> u64 {
-        (self.bytes.capacity() + size_of::<Self>()) as u64
+        (self.bytes.capacity() + self.restarts.weight() + size_of::<Self>()) as u64
     }
 
     pub(super) fn damaged(&self, what: &str) -> Error {
-        let length = self.bytes.len();
-        Error::corrupt(
-            FileName::Table(self.table).to_string(),
-            self.offset,
-            format!("{what} (block of {length} bytes)"),
-        )
-    }
-
-    fn restart(&self, index: usize) -> Option<usize> {
-        let at = self.entries_end + 4 * index;
-        let bytes = self.bytes.get(at..at + 4)?;
-        let offset = Decoder::new(bytes).u32()? as usize;
-        (offset < self.entries_end).then_some(offset)
+        damaged(self.table, self.offset, self.bytes.len(), what)
     }
 
     #[inline]
     fn raw(&self, at: usize) -> Option<Raw<'_>> {
-        let entries = self.bytes.get(..self.entries_end)?;
-        let mut decoder = Decoder::new(entries.get(at..)?);
-        let (shared, unshared, value) = match decoder.short_varints() {
-            Some([shared, unshared, value]) => (shared.into(), unshared.into(), value.into()),
-            None => {
-                (decoder.varint32()? as usize, decoder.varint32()? as usize, decoder.varint32()? as usize)
-            }
-        };
-        let unshared = decoder.take(unshared)?;
-        let start = self.entries_end - decoder.rest().len();
-        decoder.take(value)?;
-        Some(Raw { shared, unshared, value: start..start + value, end: start + value })
+        raw(self.bytes.get(..self.entries_end)?, at)
     }
 
-    /// The last restart whose key is less than `target`, or the first one.
-    fn restart_before(&self, target: &[u8]) -> Option<usize> {
-        let (mut low, mut high) = (0, self.restarts - 1);
+    /// Where the last restart stands whose key is less than this one, or the first restart. `None` where one that was
+    /// looked at is malformed.
+    #[inline]
+    fn restart_before(&self, user: &[u8], trailer: u64) -> Option<usize> {
+        let found = self.search(self.restarts.before(user), user, trailer)?;
+        let key = self.raw(found)?.unshared;
+        // What the restarts know of their keys is what follows the bytes that all share.
+        if self.restarts.prefix(key) == self.restarts.prefix(user) {
+            return Some(found);
+        }
+        self.search(0..=self.restarts.len() - 1, user, trailer)
+    }
+
+    /// The same, among these restarts.
+    #[inline]
+    fn search(&self, among: RangeInclusive<usize>, user: &[u8], trailer: u64) -> Option<usize> {
+        let (mut low, mut high) = among.into_inner();
         while low < high {
             let middle = (low + high).div_ceil(2);
-            let raw = self.raw(self.restart(middle)?)?;
-            match compare(raw.unshared, target) {
+            let (found, found_trailer) = split(self.raw(self.restarts.offset(middle))?.unshared);
+            match compare_parts(found, found_trailer, user, trailer) {
                 Ordering::Less => low = middle,
                 _ => high = middle - 1,
             }
         }
-        self.restart(low)
+        Some(self.restarts.offset(low))
     }
+}
+
+fn damaged(table: u64, offset: u64, length: usize, what: &str) -> Error {
+    Error::corrupt(FileName::Table(table).to_string(), offset, format!("{what} (block of {length} bytes)"))
+}
+
+/// The entry at `at` of a block's entries.
+#[inline]
+fn raw(entries: &[u8], at: usize) -> Option<Raw<'_>> {
+    let mut decoder = Decoder::new(entries.get(at..)?);
+    let (shared, unshared, value) = match decoder.short_varints() {
+        Some([shared, unshared, value]) => (shared.into(), unshared.into(), value.into()),
+        None => (decoder.varint32()? as usize, decoder.varint32()? as usize, decoder.varint32()? as usize),
+    };
+    let unshared = decoder.take(unshared)?;
+    let start = entries.len() - decoder.rest().len();
+    decoder.take(value)?;
+    Some(Raw { shared, unshared, value: start..start + value, end: start + value })
 }
 
 /// A position in a block.
@@ -184,13 +218,34 @@ pub struct BlockIter {
     next: usize,
     key: Vec<u8>,
     value: Range<usize>,
+    /// The entries before the current one, as far as they were read to walk back.
+    behind: Vec<Behind>,
+    behind_keys: Vec<u8>,
+}
+
+/// An entry that a walk back comes to.
+#[derive(Debug)]
+struct Behind {
+    at: usize,
+    next: usize,
+    /// Where its key begins in `behind_keys`. It ends where that does when the entry is the last.
+    key: usize,
+    value: Range<usize>,
 }
 
 impl BlockIter {
     /// An iterator that stands nowhere yet.
     pub fn new(block: Arc<Block>) -> Self {
         let at = block.entries_end;
-        Self { block, at, next: at, key: Vec::new(), value: 0..0 }
+        Self {
+            block,
+            at,
+            next: at,
+            key: Vec::new(),
+            value: 0..0,
+            behind: Vec::new(),
+            behind_keys: Vec::new(),
+        }
     }
 
     /// The same iterator over another block, standing nowhere; keeps its memory.
@@ -198,6 +253,8 @@ impl BlockIter {
         self.at = block.entries_end;
         self.next = self.at;
         self.block = block;
+        self.key.clear();
+        self.behind.clear();
     }
 
     #[inline]
@@ -216,14 +273,12 @@ impl BlockIter {
     }
 
     pub fn seek_to_first(&mut self) -> Result<()> {
-        self.key.clear();
-        self.read(0)
+        self.read_restart(0)
     }
 
     pub fn seek_to_last(&mut self) -> Result<()> {
-        let restart = self.block.restart(self.block.restarts - 1).ok_or_else(|| self.bad_restart())?;
-        self.key.clear();
-        self.read(restart)?;
+        let restart = self.block.restarts.offset(self.block.restarts.len() - 1);
+        self.read_restart(restart)?;
         while self.next < self.block.entries_end {
             self.read(self.next)?;
         }
@@ -232,10 +287,19 @@ impl BlockIter {
 
     /// To the first entry whose key is not less than `target`.
     pub fn seek(&mut self, target: &[u8]) -> Result<()> {
-        let restart = self.block.restart_before(target).ok_or_else(|| self.bad_restart())?;
-        self.key.clear();
-        self.read(restart)?;
-        while self.valid() && compare(&self.key, target).is_lt() {
+        let (user, trailer) = split(target);
+        self.seek_to(user, trailer)
+    }
+
+    /// The same, with the target's parts.
+    pub fn seek_to(&mut self, user: &[u8], trailer: u64) -> Result<()> {
+        let restart = self.block.restart_before(user, trailer).ok_or_else(|| self.bad_restart())?;
+        self.read_restart(restart)?;
+        while self.valid() {
+            let (found, found_trailer) = split(self.key());
+            if compare_parts(found, found_trailer, user, trailer).is_ge() {
+                break;
+            }
             self.read(self.next)?;
         }
         Ok(())
@@ -258,25 +322,53 @@ impl BlockIter {
             self.at = self.block.entries_end;
             return Ok(());
         }
-        let (mut low, mut high) = (0, self.block.restarts - 1);
+        if self.behind.last().is_none_or(|entry| entry.next != here) {
+            self.gather_behind(here)?;
+        }
+        let Some(entry) = self.behind.pop() else { return Err(self.bad_restart()) };
+        (self.at, self.next, self.value) = (entry.at, entry.next, entry.value);
+        self.key.clear();
+        self.key.extend_from_slice(&self.behind_keys[entry.key..]);
+        self.behind_keys.truncate(entry.key);
+        Ok(())
+    }
+
+    /// Reads the entries from the last restart before `here` to `here`: a key can only be had from the one before.
+    fn gather_behind(&mut self, here: usize) -> Result<()> {
+        let (mut low, mut high) = (0, self.block.restarts.len() - 1);
         while low < high {
             let middle = (low + high).div_ceil(2);
-            match self.block.restart(middle).ok_or_else(|| self.bad_restart())? < here {
+            match self.block.restarts.offset(middle) < here {
                 true => low = middle,
                 false => high = middle - 1,
             }
         }
-        let restart = self.block.restart(low).ok_or_else(|| self.bad_restart())?;
-        self.key.clear();
-        self.read(restart)?;
+        let restart = self.block.restarts.offset(low);
+        self.behind.clear();
+        self.behind_keys.clear();
+        self.read_restart(restart)?;
+        self.push_behind();
         while self.next < here {
             self.read(self.next)?;
+            self.push_behind();
         }
         // Restarts out of order would lead forward, and a walk backward round in circles.
         if self.next == here { Ok(()) } else { Err(self.bad_restart()) }
     }
 
-    /// Reads the entry at `at`, whose predecessor's key is in `self.key`.
+    fn push_behind(&mut self) {
+        let key = self.behind_keys.len();
+        self.behind_keys.extend_from_slice(&self.key);
+        self.behind.push(Behind { at: self.at, next: self.next, key, value: self.value.clone() });
+    }
+
+    /// Reads the entry at `at`, which needs no other.
+    fn read_restart(&mut self, at: usize) -> Result<()> {
+        self.key.clear();
+        self.read(at)
+    }
+
+    /// Reads the entry at `at`, whose predecessor is the current one.
     #[inline]
     fn read(&mut self, at: usize) -> Result<()> {
         self.at = at;
@@ -289,7 +381,8 @@ impl BlockIter {
             return Err(self.bad_entry(at));
         }
         self.key.truncate(raw.shared);
-        self.key.extend_from_slice(raw.unshared);
+        let unshared_at = raw.value.start - raw.unshared.len();
+        put_first(&mut self.key, &self.block.bytes[unshared_at..], raw.unshared.len());
         self.value = raw.value;
         self.next = raw.end;
         if self.key.len() <= TRAILER_BYTES {
@@ -317,7 +410,7 @@ mod tests {
     }
 
     fn block(count: usize, interval: usize) -> Arc<Block> {
-        let mut builder = BlockBuilder::new(interval);
+        let mut builder = BlockBuilder::with_interval(interval);
         for i in 0..count {
             builder.add(&key(i), format!("value {i}").as_bytes());
         }
@@ -361,8 +454,39 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_begin_otherwise_are_before_or_after_all() {
+        let mut iter = BlockIter::new(block(100, 3));
+        for (user, first) in [
+            ("", true),
+            ("a", true),
+            ("ke", true),
+            ("key0", true),
+            ("key1", false),
+            ("kez", false),
+            ("z", false),
+        ] {
+            iter.seek(&internal_key(user.as_bytes(), trailer(9, Kind::Put))).expect("sound");
+            assert_eq!(iter.valid(), first, "{user}");
+            assert!(!first || iter.key() == key(0), "{user}");
+        }
+    }
+
+    #[test]
+    fn large_entries_are_restarts_sooner() {
+        let restarts = |value: usize| {
+            let mut builder = BlockBuilder::new();
+            (0..64).for_each(|i| builder.add(&key(i), &vec![0; value]));
+            let bytes = builder.finish(<[u8]>::to_vec);
+            Block::new(1, 0, bytes).expect("well-formed").restarts.len()
+        };
+        assert_eq!(restarts(1), 64 / RESTART_INTERVAL);
+        assert_eq!(restarts(RESTART_BYTES), 64);
+        assert!((10..20).contains(&restarts(100)), "{} of 64 entries of some 110 bytes", restarts(100));
+    }
+
+    #[test]
     fn damaged_blocks_are_errors_not_panics() {
-        let mut builder = BlockBuilder::new(4);
+        let mut builder = BlockBuilder::with_interval(4);
         for i in 0..20 {
             builder.add(&key(i), b"value");
         }

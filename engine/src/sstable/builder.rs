@@ -2,7 +2,7 @@
 
 use super::block::BlockBuilder;
 use super::filter;
-use super::format::{Codec, Footer, Handle, Properties, RESTART_INTERVAL, TRAILER_BYTES};
+use super::format::{Codec, Footer, Handle, Properties, TRAILER_BYTES};
 use crate::base::checksum::{block_checksum, chain, key_hash};
 use crate::base::coding::put_varint;
 use crate::base::error::Result;
@@ -73,11 +73,11 @@ impl<F: File> TableBuilder<F> {
             unwritten: Vec::with_capacity(WRITE_BYTES + options.block_bytes as usize),
             offset: 0,
             unsynced: 0,
-            block: BlockBuilder::new(RESTART_INTERVAL),
+            block: BlockBuilder::new(),
             block_tombstones: 0,
             block_entries: 0,
             pending: None,
-            index: BlockBuilder::new(1),
+            index: BlockBuilder::index(),
             hashes: Vec::new(),
             last_user_key: Vec::new(),
             properties: Properties { sequence_min: u64::MAX, ..Properties::default() },
@@ -150,7 +150,7 @@ impl<F: File> TableBuilder<F> {
         let filter = self.put_block(&filter);
         let properties = self.properties.encode();
         let properties = self.put_block(&properties);
-        let mut index = std::mem::replace(&mut self.index, BlockBuilder::new(1));
+        let mut index = std::mem::replace(&mut self.index, BlockBuilder::index());
         let index = index.finish(|bytes| self.put_block(bytes));
         let footer = Footer { filter, properties, index }.encode();
         self.offset += footer.len() as u64;
@@ -162,7 +162,7 @@ impl<F: File> TableBuilder<F> {
 
     fn finish_block(&mut self) -> Result<()> {
         let last = self.block.last_key().to_vec();
-        let mut block = std::mem::replace(&mut self.block, BlockBuilder::new(RESTART_INTERVAL));
+        let mut block = std::mem::replace(&mut self.block, BlockBuilder::new());
         let handle = block.finish(|bytes| match self.compress(bytes) {
             true => self.put_compressed(),
             false => self.put_block(bytes),

@@ -14,8 +14,10 @@ const MAGIC: [u8; 8] = *b"eskertbl";
 pub const FOOTER_BYTES: usize = 64;
 /// ON DISK: codec and checksum after each block.
 pub const TRAILER_BYTES: usize = 9;
-/// ON DISK: every so many-th entry of a data block shares no prefix.
+/// An entry of a data block is a restart where so many entries stand before it since the last one, or so many bytes: a
+/// search walks from a restart. A restart takes the bytes that a key shares with the one before, and four.
 pub const RESTART_INTERVAL: usize = 16;
+pub const RESTART_BYTES: usize = 512;
 
 /// ON DISK: how a block's payload is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,7 @@ mod cache;
 mod filter;
 mod format;
 mod iter;
+mod restarts;
 mod table;
 mod table_cache;
 

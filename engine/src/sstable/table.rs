@@ -9,7 +9,7 @@ use crate::base::checksum::{block_checksum, fits};
 use crate::base::coding::Decoder;
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
-use crate::base::key::{self, Kind, internal_key, seek_trailer};
+use crate::base::key::{self, Kind, seek_trailer};
 use crate::env::File;
 use std::sync::Arc;
 
@@ -89,30 +89,28 @@ impl<F: File> Table<F> {
         sequence: u64,
         read: &mut dyn FnMut(u64, &[u8]),
     ) -> Result<Option<Kind>> {
-        let target = internal_key(user_key, seek_trailer(sequence));
-        let mut index = self.index_iter();
-        index.seek(&target)?;
-        if !index.valid() {
+        let target = seek_trailer(sequence);
+        let mut iter = self.index_iter();
+        iter.seek_to(user_key, target)?;
+        if !iter.valid() {
             return Ok(None);
         }
-        let mut block = BlockIter::new(self.block(cache, self.handle(&index)?)?);
-        block.seek(&target)?;
-        if !block.valid() {
+        let handle = self.handle(&iter)?;
+        iter.reset(self.block(cache, handle)?);
+        iter.seek_to(user_key, target)?;
+        if !iter.valid() {
             // The index key may be greater than the block's last: what is sought can begin the next block.
-            index.next()?;
-            if !index.valid() {
-                return Ok(None);
-            }
-            block.reset(self.block(cache, self.handle(&index)?)?);
-            block.seek(&target)?;
+            let Some(handle) = self.handle_after(user_key, target)? else { return Ok(None) };
+            iter.reset(self.block(cache, handle)?);
+            iter.seek_to(user_key, target)?;
         }
-        let (found, trailer) = key::split(block.key());
-        if !block.valid() || !key::same_bytes(found, user_key) {
+        let (found, trailer) = key::split(iter.key());
+        if !iter.valid() || !key::same_bytes(found, user_key) {
             return Ok(None);
         }
         let kind = key::kind_of(trailer).ok_or_else(|| self.index.damaged("an entry's kind is unknown"))?;
         if kind == Kind::Put {
-            read(key::sequence_of(trailer), block.value());
+            read(key::sequence_of(trailer), iter.value());
         }
         Ok(Some(kind))
     }
@@ -124,6 +122,14 @@ impl<F: File> Table<F> {
 
     pub(super) fn index_iter(&self) -> BlockIter {
         BlockIter::new(Arc::clone(&self.index))
+    }
+
+    /// The handle of the block after the one that can hold this key first, if there is one.
+    fn handle_after(&self, user_key: &[u8], trailer: u64) -> Result<Option<Handle>> {
+        let mut index = self.index_iter();
+        index.seek_to(user_key, trailer)?;
+        index.next()?;
+        index.valid().then(|| self.handle(&index)).transpose()
     }
 
     /// The handle that an index entry holds.

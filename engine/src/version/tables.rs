@@ -4,7 +4,7 @@ use super::VersionEdit;
 use crate::base::coding::{Decoder, put_bytes, put_varint};
 use crate::base::error::{Error, Result};
 use crate::base::file_name::{FileName, NUMBER_MAX};
-use crate::base::key::{SEQUENCE_MAX, is_internal_key, user_key};
+use crate::base::key::{SEQUENCE_MAX, compare_bytes, is_internal_key, user_key};
 use crate::sstable::Properties;
 use std::sync::Arc;
 
@@ -119,7 +119,7 @@ impl TableMeta {
 
     /// Whether the table's keys and `first..=last` have any in common.
     pub fn overlaps(&self, first: &[u8], last: &[u8]) -> bool {
-        self.first_key() <= last && self.last_key() >= first
+        compare_bytes(self.first_key(), last).is_le() && compare_bytes(self.last_key(), first).is_ge()
     }
 }
 
@@ -163,8 +163,8 @@ impl Version {
     #[inline]
     pub fn table_for(&self, level: usize, key: &[u8]) -> Option<&Arc<TableMeta>> {
         let tables = self.level(level);
-        let at = tables.partition_point(|table| table.last_key() < key);
-        tables.get(at).filter(|table| table.first_key() <= key)
+        let at = tables.partition_point(|table| compare_bytes(table.last_key(), key).is_lt());
+        tables.get(at).filter(|table| compare_bytes(table.first_key(), key).is_le())
     }
 
     /// The version after `edit`.
