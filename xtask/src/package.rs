@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! esker-host-VERSION.crate   the library and the `esker` program, with the component inside    for crates.io
+//! esker-rows-VERSION.crate   the formats of files that the program reads and writes            for crates.io
 //! esker-kv-VERSION.wasm      the interface esker:kv, with its documentation                    for WIT registries
 //! ```
 //!
-//! The crate is then tried: its files take the place of `host` in a copy of what the host's tests need, and its
-//! examples run there, each in the component that the package carries. The copy is a workspace with the same choice
-//! of crates as everywhere (`HOST_CRATES`), so that nothing but the package itself is compiled for it.
+//! The crates are then tried: their files take the place of `host` and `rows` in a copy of what the host's tests need,
+//! and the host's examples run there, each in the component that the package carries. The copy is a workspace with the
+//! same choice of crates as everywhere (`HOST_CRATES`), so that nothing but the packages themselves is compiled for it.
 
 use std::borrow::Cow;
 use std::fs;
@@ -26,23 +27,26 @@ use crate::{build, process};
 /// The version of everything that is published: the workspace's crates share it, and so does the interface.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The crates that are published, by their directories.
+const CRATES: [&str; 2] = ["rows", "host"];
+
 /// What `package` can be told.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Publish both afterwards, with the credentials that `cargo login` and `wkg` have
+    /// Publish all afterwards, with the credentials that `cargo login` and `wkg` have
     #[arg(long)]
     publish: bool,
 }
 
-/// Builds the component, makes both packages, tries the crate, and publishes them if asked.
+/// Builds the component, makes the packages, tries the crates, and publishes them if asked.
 pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if args.publish {
         ensure!(process::on_path("wkg"), "wkg publishes the interface: install it by `cargo install wkg`");
     }
     build::run(workspace, &build::Args { component_only: true, ..Default::default() })?;
     process::step("package the interface", || interface(workspace))?;
-    process::step("package the crate", || host(workspace))?;
-    process::step("try the packaged crate", || process::run(&mut trial(workspace)?))?;
+    process::step("package the crates", || crates(workspace))?;
+    process::step("try the packaged crates", || process::run(&mut trial(workspace)?))?;
     if args.publish {
         process::step("publish", || publish(workspace))?;
     }
@@ -82,21 +86,28 @@ fn annotate(package: &mut Vec<u8>) {
     }
 }
 
-/// Makes the crate's package.
-pub fn host(workspace: &Workspace) -> Result<()> {
+/// Makes the crates' packages.
+pub fn crates(workspace: &Workspace) -> Result<()> {
     let carried = Carried::put(workspace)?;
     let mut cargo = cargo(workspace);
-    // What is in the package is tried by `trial`; cargo's own trial would compile wasmtime once more.
-    cargo.args(["package", "--package=esker-host", "--locked", "--no-verify", "--allow-dirty"]);
+    // What is in the packages is tried by `trial`; cargo's own trial would compile wasmtime once more.
+    cargo.arg("package").args(chosen()).args(["--locked", "--no-verify", "--allow-dirty"]);
     process::run(&mut cargo)?;
     drop(carried);
-    let path = crate_path(workspace);
-    let bytes = fs::metadata(&path).with_context(|| format!("cargo left no {}", path.display()))?.len();
-    eprintln!("    {} is {} KiB", workspace.shown(&path), bytes.div_ceil(1024));
+    for directory in CRATES {
+        let path = crate_path(workspace, directory);
+        let bytes = fs::metadata(&path).with_context(|| format!("cargo left no {}", path.display()))?.len();
+        eprintln!("    {} is {} KiB", workspace.shown(&path), bytes.div_ceil(1024));
+    }
     Ok(())
 }
 
-/// The tests that show that the packaged crate builds by itself and runs the component that it carries.
+/// Chooses the crates that are published, for cargo.
+fn chosen() -> impl Iterator<Item = String> {
+    CRATES.iter().map(|directory| format!("--package=esker-{directory}"))
+}
+
+/// The tests that show that the packaged crates build by themselves and run the component that the host carries.
 pub fn trial(workspace: &Workspace) -> Result<Command> {
     let tree = directory(workspace).join("trial");
     if tree.exists() {
@@ -109,8 +120,12 @@ pub fn trial(workspace: &Workspace) -> Result<Command> {
         fs::copy(workspace.root.join(file), tree.join(file))?;
     }
     fs::write(tree.join("Cargo.toml"), manifest_of_trial(workspace)?)?;
-    process::run(Command::new("tar").arg("-xzf").arg(crate_path(workspace)).arg("-C").arg(&tree))?;
-    fs::rename(tree.join(format!("esker-host-{VERSION}")), tree.join("host"))?;
+    for directory in CRATES {
+        process::run(
+            Command::new("tar").arg("-xzf").arg(crate_path(workspace, directory)).arg("-C").arg(&tree),
+        )?;
+        fs::rename(tree.join(format!("esker-{directory}-{VERSION}")), tree.join(directory))?;
+    }
     ensure!(tree.join("host/esker.wasm").is_file(), "the package does not carry the component");
 
     let mut tests = cargo(workspace);
@@ -120,18 +135,25 @@ pub fn trial(workspace: &Workspace) -> Result<Command> {
     Ok(tests)
 }
 
-/// The workspace's manifest, with the members that the trial has.
+/// The workspace's manifest, with the members that the trial has, in the place of those of the registry.
 fn manifest_of_trial(workspace: &Workspace) -> Result<String> {
     let text = fs::read_to_string(workspace.root.join("Cargo.toml"))?;
     let mut manifest: toml::Table = text.parse()?;
     let part = manifest.get_mut("workspace").and_then(toml::Value::as_table_mut);
     let part = part.context("the workspace's Cargo.toml has no [workspace]")?;
     part.remove("default-members");
-    part.insert("members".into(), toml::Value::from(vec!["engine", "host", "tests"]));
+    part.insert("members".into(), toml::Value::from(vec!["engine", "host", "rows", "tests"]));
+    // A packaged crate asks for the other one by its version only.
+    let rows = toml::Table::from_iter([("path".to_owned(), toml::Value::from("rows"))]);
+    let patch = toml::Table::from_iter([("esker-rows".to_owned(), toml::Value::from(rows))]);
+    manifest.insert(
+        "patch".into(),
+        toml::Table::from_iter([("crates-io".to_owned(), toml::Value::from(patch))]).into(),
+    );
     Ok(manifest.to_string())
 }
 
-/// Gives both packages to their registries.
+/// Gives the packages to their registries.
 fn publish(workspace: &Workspace) -> Result<()> {
     let mut git = Command::new("git");
     let changes = process::output(git.current_dir(&workspace.root).args(["status", "--porcelain"]))?;
@@ -139,7 +161,7 @@ fn publish(workspace: &Workspace) -> Result<()> {
     let carried = Carried::put(workspace)?;
     let mut cargo = cargo(workspace);
     // To cargo the component is a change that git does not know.
-    cargo.args(["publish", "--package=esker-host", "--locked", "--no-verify", "--allow-dirty"]);
+    cargo.arg("publish").args(chosen()).args(["--locked", "--no-verify", "--allow-dirty"]);
     process::run(&mut cargo)?;
     drop(carried);
     process::run(Command::new("wkg").arg("publish").arg(interface_path(workspace)))
@@ -180,8 +202,8 @@ fn interface_path(workspace: &Workspace) -> PathBuf {
     directory(workspace).join(format!("esker-kv-{VERSION}.wasm"))
 }
 
-fn crate_path(workspace: &Workspace) -> PathBuf {
-    directory(workspace).join(format!("esker-host-{VERSION}.crate"))
+fn crate_path(workspace: &Workspace, crate_directory: &str) -> PathBuf {
+    directory(workspace).join(format!("esker-{crate_directory}-{VERSION}.crate"))
 }
 
 #[cfg(test)]
@@ -215,7 +237,7 @@ mod tests {
     fn the_trial_has_the_profiles_of_the_workspace() {
         let workspace = Workspace::locate().unwrap();
         let manifest: toml::Table = manifest_of_trial(&workspace).unwrap().parse().unwrap();
-        assert_eq!(manifest["workspace"]["members"].as_array().unwrap().len(), 3);
+        assert_eq!(manifest["workspace"]["members"].as_array().unwrap().len(), 4);
         assert!(manifest["profile"]["release"].is_table());
         assert!(manifest["workspace"].get("default-members").is_none());
     }

@@ -42,9 +42,9 @@ pub fn run(workspace: &Workspace) -> ExitCode {
         });
     }
     if built.is_some() {
-        report.step("package the interface and the crate, and try the crate", |counts| {
+        report.step("package the interface and the crates, and try the crates", |counts| {
             package::interface(workspace)?;
-            package::host(workspace)?;
+            package::crates(workspace)?;
             counted(&mut package::trial(workspace)?, counts)
         });
     }

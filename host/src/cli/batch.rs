@@ -5,12 +5,12 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use esker_host::{Batch, Durability};
+use esker_rows::escape::unescape;
+use esker_rows::{Lines, TSV_LINE_BYTES_MAX};
 
-use super::escape::unescape;
 use super::failure::{Failure, Outcome};
 use super::number;
 use super::output::tell;
-use super::rows::{Lines, TSV_LINE_BYTES_MAX};
 use super::store::{Expect, StoreArgs};
 
 /// The word before a row, and its tab.

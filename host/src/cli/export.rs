@@ -4,14 +4,14 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use esker_host::{Bucket, KeyRange, ScanOptions};
+use esker_rows::{Format, PackedWriter, RowWriter};
 use indicatif::ProgressBar;
 
 use super::buckets::BucketArgs;
 use super::failure::{Failure, Outcome};
 use super::input::TextArgs;
-use super::output::{self, BUFFER_BYTES, PendingFile, RowWriter, tell};
+use super::output::{self, BUFFER_BYTES, PendingFile, tell};
 use super::range::RangeArgs;
-use super::rows::{Format, PackedWriter};
 use super::store::{Readable, StoreArgs};
 use super::{number, progress};
 

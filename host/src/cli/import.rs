@@ -11,12 +11,12 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use esker_host::{Batch, Bucket, KvStore};
+use esker_rows::{Format, Row, RowError, Rows, unpack};
 use indicatif::ProgressBar;
 
 use super::buckets::BucketArgs;
 use super::failure::{Failure, Outcome};
 use super::output::tell;
-use super::rows::{Format, Row, RowError, Rows, unpack};
 use super::store::{DurabilityArg, Expect, StoreArgs};
 use super::{number, progress};
 

@@ -6,8 +6,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use esker_host::limits::VALUE_BYTES_MAX;
+use esker_rows::escape::unescape;
 
-use super::escape::unescape;
 use super::failure::{Failure, Outcome};
 
 /// How text on the command line is read.

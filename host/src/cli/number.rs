@@ -1,5 +1,7 @@
 //! Numbers for people: sizes as they are typed, counts and sizes as they are shown.
 
+pub use esker_rows::number::{count, counted, counted_as};
+
 /// A size in bytes, as it is typed: `1048576`, `64KiB`, `256M`, `1.5GiB`. K, M and G are powers of 1024.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -23,29 +25,6 @@ fn parse_fraction(number: &str, scale: u64) -> Option<u64> {
     let is_plain = number.contains('.') && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let size = number.parse::<f64>().ok()? * scale as f64;
     (is_plain && size < u64::MAX as f64).then_some(size as u64)
-}
-
-/// A count with its thousands apart: `1,234,567`.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// A count of things, in the right number: `1 row`, `2,000 rows`.
-pub fn counted(number: u64, thing: &str) -> String {
-    counted_as(number, thing, &format!("{thing}s"))
-}
-
-/// The same where the plural is irregular.
-pub fn counted_as(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
 /// A size for people: `17 B`, `4.2 KiB`, `1.3 GiB`.
@@ -82,15 +61,5 @@ mod tests {
         ] {
             assert!(parse_bytes(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn counts_have_their_thousands_apart() {
-        assert_eq!(
-            ["1", "12", "123", "1,234", "1,234,567"],
-            [1, 12, 123, 1234, 1_234_567].map(count).each_ref().map(String::as_str)
-        );
-        assert_eq!(counted(1, "row"), "1 row");
-        assert_eq!(counted(2000, "row"), "2,000 rows");
     }
 }

@@ -1,4 +1,4 @@
-//! Where output goes: rows to standard output or to a file that appears under its name only when it is whole, words
+//! Where output goes: rows to a file that appears under its name only when it is whole, words
 //! to standard error.
 
 use std::fmt;
@@ -7,37 +7,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, Outcome};
-use super::rows::Shape;
 
 /// How much is gathered before it is written.
 pub const BUFFER_BYTES: usize = 128 * 1024;
-
-/// Writes rows of one shape, the header first.
-pub struct RowWriter<W> {
-    shape: Shape,
-    out: W,
-    line: Vec<u8>,
-}
-
-impl<W: Write> RowWriter<W> {
-    /// Writes rows to `out`, which should be buffered.
-    pub fn new(shape: Shape, mut out: W) -> io::Result<Self> {
-        out.write_all(shape.header())?;
-        Ok(Self { shape, out, line: Vec::new() })
-    }
-
-    /// Writes one row; without a value, its key alone.
-    pub fn write(&mut self, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
-        self.line.clear();
-        self.shape.encode(key, value, &mut self.line);
-        self.out.write_all(&self.line)
-    }
-
-    /// What the rows were written to.
-    pub fn into_inner(self) -> W {
-        self.out
-    }
-}
 
 /// A file in the making: it is written under another name beside its own and renamed when it is whole, so that
 /// nobody ever sees half of it, not even after a kill. Dropped before [`PendingFile::commit`], it is removed.

@@ -3,13 +3,13 @@
 use std::io::{self, BufWriter, Write};
 
 use esker_host::ScanOptions;
+use esker_rows::{RowWriter, Shape};
 
 use super::buckets::BucketArgs;
 use super::failure::{Failure, Outcome};
 use super::input::TextArgs;
-use super::output::{BUFFER_BYTES, RowWriter};
+use super::output::BUFFER_BYTES;
 use super::range::RangeArgs;
-use super::rows::Shape;
 use super::store::{Readable, StoreArgs};
 
 /// Print a range of keys with their values, in order

@@ -9,10 +9,11 @@ use super::tree::{Tree, Violation};
 
 /// For each directory with a crate of ours, the crates of ours that it may depend on. The packages
 /// are called `esker-DIRECTORY`, except xtask.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("engine", &[]),
     ("component", &["engine"]),
-    ("host", &[]),
+    ("host", &["rows"]),
+    ("rows", &[]),
     ("tests", &["engine", "host"]),
     ("bench", &["engine", "host"]),
     ("compaction-sim", &["engine"]),

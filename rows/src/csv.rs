@@ -8,11 +8,10 @@ use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
 use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
-use esker_host::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 use super::jsonl::encode_string;
-use super::{ReadRow, Row, RowError};
-use crate::cli::number::counted;
+use super::number::counted;
+use super::{KEY_BYTES_MAX, ReadRow, Row, RowError, VALUE_BYTES_MAX};
 
 /// The longest record that a row can need: every byte of it a doubled quote, and the punctuation.
 const RECORD_BYTES_MAX: u64 = 2 * (KEY_BYTES_MAX as u64 + VALUE_BYTES_MAX as u64) + 8;

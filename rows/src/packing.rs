@@ -16,8 +16,19 @@ pub fn unpack(packing: Packing, source: impl Read + 'static) -> io::Result<Box<d
     Ok(match packing {
         Packing::Plain => Box::new(BufReader::with_capacity(BUFFER_BYTES, source)),
         Packing::Gz => Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(source))),
+        #[cfg(feature = "zst")]
         Packing::Zst => Box::new(BufReader::with_capacity(BUFFER_BYTES, zstd::Decoder::new(source)?)),
+        #[cfg(not(feature = "zst"))]
+        Packing::Zst => return Err(no_zst()),
     })
+}
+
+#[cfg(not(feature = "zst"))]
+fn no_zst() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "this program was built without Zstandard: unpack with `zstd -d`, or use gz",
+    )
 }
 
 /// Packs what is written to it.
@@ -27,6 +38,7 @@ pub enum PackedWriter<W: Write> {
     /// With gzip.
     Gz(GzEncoder<W>),
     /// With Zstandard.
+    #[cfg(feature = "zst")]
     Zst(zstd::Encoder<'static, W>),
 }
 
@@ -36,7 +48,10 @@ impl<W: Write> PackedWriter<W> {
         Ok(match packing {
             Packing::Plain => Self::Plain(out),
             Packing::Gz => Self::Gz(GzEncoder::new(out, Compression::default())),
+            #[cfg(feature = "zst")]
             Packing::Zst => Self::Zst(zstd::Encoder::new(out, zstd::DEFAULT_COMPRESSION_LEVEL)?),
+            #[cfg(not(feature = "zst"))]
+            Packing::Zst => return Err(no_zst()),
         })
     }
 
@@ -45,6 +60,7 @@ impl<W: Write> PackedWriter<W> {
         let mut out = match self {
             Self::Plain(out) => out,
             Self::Gz(encoder) => encoder.finish()?,
+            #[cfg(feature = "zst")]
             Self::Zst(encoder) => encoder.finish()?,
         };
         out.flush()?;
@@ -57,6 +73,7 @@ impl<W: Write> Write for PackedWriter<W> {
         match self {
             Self::Plain(out) => out.write(bytes),
             Self::Gz(encoder) => encoder.write(bytes),
+            #[cfg(feature = "zst")]
             Self::Zst(encoder) => encoder.write(bytes),
         }
     }
@@ -65,6 +82,7 @@ impl<W: Write> Write for PackedWriter<W> {
         match self {
             Self::Plain(out) => out.flush(),
             Self::Gz(encoder) => encoder.flush(),
+            #[cfg(feature = "zst")]
             Self::Zst(encoder) => encoder.flush(),
         }
     }

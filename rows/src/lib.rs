@@ -1,4 +1,4 @@
-//! Rows in files: what `import` reads, and what `export` and `scan` write.
+//! Keys, values and rows as text: what the command lines of Esker read and print, whatever runs them.
 //!
 //! ```text
 //! file ─► packing (gz, zst) ─► shape (tsv, csv, jsonl) ─► Row ─► the store, and the same way back
@@ -6,24 +6,31 @@
 //!
 //! A [`Format`] is a shape and a packing. Writing is a pure function of the shape, [`Shape::encode`]. Reading
 //! holds one row in memory at a time, whatever the file holds, and names the line where something is wrong.
-//! Nothing here knows the store.
+//! [`escape`] is the text form of single keys and values. Nothing here knows the store.
 
 mod csv;
+pub mod escape;
 mod format;
 mod jsonl;
 mod lines;
+pub mod number;
 mod packing;
 mod tsv;
+mod writer;
 
 use std::fmt;
 use std::io::{self, BufRead};
-
-use esker_host::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 pub use format::{Format, Packing, Shape};
 pub use lines::Lines;
 pub use packing::{PackedWriter, unpack};
 pub use tsv::LINE_BYTES_MAX as TSV_LINE_BYTES_MAX;
+pub use writer::RowWriter;
+
+/// The longest key of a store, in bytes.
+pub const KEY_BYTES_MAX: usize = 65_536;
+/// The longest value of a store, in bytes.
+pub const VALUE_BYTES_MAX: usize = 64 << 20;
 
 /// A key with its value.
 #[derive(Debug, Default, PartialEq, Eq)]

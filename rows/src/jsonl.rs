@@ -6,11 +6,10 @@ use std::io::BufRead;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use esker_host::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use serde::Deserialize;
 
 use super::lines::Lines;
-use super::{ReadRow, Row, RowError};
+use super::{KEY_BYTES_MAX, ReadRow, Row, RowError, VALUE_BYTES_MAX};
 
 /// The longest line that a row can need: every byte of it escaped as `\u00NN`, and the names.
 const LINE_BYTES_MAX: usize = 6 * (KEY_BYTES_MAX + VALUE_BYTES_MAX) + 64;

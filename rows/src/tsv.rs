@@ -1,12 +1,10 @@
-//! Tab-separated rows: `key TAB value`, both with the escapes of [`escape`](crate::cli::escape).
+//! Tab-separated rows: `key TAB value`, both with the escapes of [`escape`](super::escape).
 
 use std::io::BufRead;
 
-use esker_host::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
-
+use super::escape::{escape, unescape};
 use super::lines::Lines;
-use super::{ReadRow, Row, RowError};
-use crate::cli::escape::{escape, unescape};
+use super::{KEY_BYTES_MAX, ReadRow, Row, RowError, VALUE_BYTES_MAX};
 
 /// The longest line that a row can need: every byte of it escaped as `\xNN`, and the tab.
 pub const LINE_BYTES_MAX: usize = 4 * (KEY_BYTES_MAX + VALUE_BYTES_MAX) + 1;
