@@ -24,6 +24,8 @@ mod readme;
 pub mod rounds;
 pub mod seed;
 #[cfg(feature = "component")]
+pub mod session;
+#[cfg(feature = "component")]
 pub mod sim;
 pub mod temp_dir;
 pub mod trace;

@@ -23,27 +23,30 @@ pub const PROFILE: &str = "component";
 
 /// Builds the component.
 pub fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
-    build_target(workspace, toolchain, &["--lib"], "esker_component.wasm", &workspace.component())
+    build_target(workspace, toolchain, "wasm", &["--lib"], "esker_component.wasm", &workspace.component())
 }
 
-/// Builds the component that exports `wasi:keyvalue` as well.
+/// Builds the component that exports `wasi:keyvalue` as well. It has a directory of its own: to cargo both are one file,
+/// and each would be compiled anew after the other.
 pub fn build_keyvalue(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
     let target = ["--lib", "--features", "keyvalue"];
-    build_target(workspace, toolchain, &target, "esker_component.wasm", &workspace.keyvalue())
+    let module = "esker_component.wasm";
+    build_target(workspace, toolchain, "wasm-keyvalue", &target, module, &workspace.keyvalue())
 }
 
 /// Builds the component that checks the component's file system, for the tests.
 pub fn build_conformance(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
     let target = ["--example", "conformance"];
-    build_target(workspace, toolchain, &target, "examples/conformance.wasm", &workspace.conformance())
+    let module = "examples/conformance.wasm";
+    build_target(workspace, toolchain, "wasm", &target, module, &workspace.conformance())
 }
 
-/// Builds one target of the component's package, and makes a component of the module that cargo leaves.
-/// The file keeps its time of change if its bytes have not changed, so that the host, which embeds one of
-/// them, is not built again for nothing.
+/// Builds one target of the component's package in a directory of target/, and makes a component of the module that
+/// cargo leaves there.
 fn build_target(
     workspace: &Workspace,
     toolchain: &Toolchain,
+    directory: &str,
     target: &[&str],
     module: &str,
     finished: &Path,
@@ -53,13 +56,20 @@ fn build_target(
         .args(["build", "--locked", "--package", "esker-component"])
         .args(["--target", TARGET, "--profile", PROFILE])
         .args(target)
+        .env("CARGO_TARGET_DIR", workspace.target.join(directory))
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(workspace, toolchain));
     process::run(&mut cargo)?;
 
-    let module = workspace.target.join("wasm").join(TARGET).join(PROFILE).join(module);
-    let bytes = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
+    let module = workspace.target.join(directory).join(TARGET).join(PROFILE).join(module);
+    encode_file(workspace, &module, finished)
+}
+
+/// Makes a component of the module that cargo left, and says how large it is. The file keeps its time of change if
+/// its bytes have not changed, so that the host, which embeds one of them, is not built again for nothing.
+pub fn encode_file(workspace: &Workspace, module: &Path, finished: &Path) -> Result<()> {
+    let bytes = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
     let component =
-        encode(&bytes).with_context(|| format!("cannot make a component of {}", workspace.shown(&module)))?;
+        encode(&bytes).with_context(|| format!("cannot make a component of {}", workspace.shown(module)))?;
     check_paths(workspace, &component)?;
     let changed = replace(finished, &component)?;
     eprintln!(

@@ -7,8 +7,10 @@
 mod apt;
 mod bench;
 mod build;
+mod cargo_tools;
 mod component;
 mod demo;
+mod examples;
 mod fixture;
 mod fuzz;
 mod mutants;
@@ -43,6 +45,8 @@ enum Command {
     Build(build::Args),
     /// Run every check and every test
     Test,
+    /// Compose the examples with a store and run them
+    Examples,
     /// Simulate crashes and faults with fresh seeds, on the engine and on the shipped component
     Sim(sim::Args),
     /// Feed decoders, and directories of any files, with bytes that nobody wrote
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         match command {
             Command::Build(args) => build::run(&workspace, &args)?,
             Command::Test => return Ok(test::run(&workspace)),
+            Command::Examples => examples::run(&workspace)?,
             Command::Sim(args) => sim::run(&workspace, &args)?,
             Command::Fuzz(args) => fuzz::run(&workspace, &args)?,
             Command::Fixture => fixture::run(&workspace)?,

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::build::HOST_CRATES;
 use crate::toolchain::{self, TARGET, Toolchain};
 use crate::workspace::Workspace;
-use crate::{bench, build, component, fuzz, package, process, simulate_compaction, tidy, web};
+use crate::{bench, build, component, examples, fuzz, package, process, simulate_compaction, tidy, web};
 
 /// Runs everything; the count is the last thing printed, also when something failed.
 pub fn run(workspace: &Workspace) -> ExitCode {
@@ -21,7 +21,8 @@ pub fn run(workspace: &Workspace) -> ExitCode {
     report.step("check the formatting", |_| {
         process::run(process::cargo(workspace).args(["fmt", "--all", "--check"]))?;
         process::run(bench::cargo(workspace).args(["fmt", "--check"]))?;
-        process::run(fuzz::cargo(workspace).args(["fmt", "--check"]))
+        process::run(fuzz::cargo(workspace).args(["fmt", "--check"]))?;
+        process::run(examples::rust::host_cargo(workspace).args(["fmt", "--check"]))
     });
     report.step("tidy", |_| tidy::run(workspace));
     let toolchain = report.step("find a compiler for wasm", |_| toolchain::find(workspace));
@@ -47,6 +48,14 @@ pub fn run(workspace: &Workspace) -> ExitCode {
             package::crates(workspace)?;
             counted(&mut package::trial(workspace)?, counts)
         });
+    }
+    if built.is_some() {
+        let composed = report.step("compose the examples", |_| {
+            examples::compose(workspace, toolchain.as_ref().context("there is no compiler for wasm")?)
+        });
+        if composed.is_some() {
+            report.step("run the examples", |counts| counted(&mut examples::sessions(workspace)?, counts));
+        }
     }
     report.step("test the browser's crate in Chromium", |counts| {
         let toolchain = toolchain.as_ref().context("there is no compiler for wasm")?;
@@ -79,6 +88,10 @@ pub fn run(workspace: &Workspace) -> ExitCode {
     ] {
         report.step(step, |_| lint_for_wasm(workspace, toolchain.as_ref(), package, targets));
     }
+    report.step("lint the examples", |_| {
+        let toolchain = toolchain.as_ref().context("there is no compiler for wasm")?;
+        process::run(&mut examples::rust::clippy(workspace, toolchain))
+    });
     report.step("lint the bench, without the engines that Esker is compared with", |_| {
         let arguments = ["clippy", "--release", "--quiet", "--locked", "--all-targets", "--", "-Dwarnings"];
         process::run(bench::cargo(workspace).args(arguments))

@@ -10,12 +10,12 @@
 //! would only call the same two programs.
 
 pub mod bench;
-mod npm;
+pub mod npm;
 pub mod package;
 mod serve;
 mod site;
 pub mod test;
-mod tools;
+pub mod tools;
 
 use anyhow::Result;
 

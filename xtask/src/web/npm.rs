@@ -1,7 +1,7 @@
 //! npm: what the tests need from it, and the package's tarball for it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{package, tools};
 use crate::process;
 use crate::workspace::Workspace;
 
-/// How long npm may take to fetch what web/npm/package-lock.json lists; it is some 20 MB.
+/// How long npm may take to fetch what a lock file lists; that is some 100 MB at most.
 const FETCH_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// Where [`install`] puts what it installs.
@@ -21,18 +21,22 @@ pub fn directory(workspace: &Workspace) -> PathBuf {
 
 /// Installs what web/npm/package-lock.json lists.
 pub fn install(workspace: &Workspace) -> Result<()> {
-    let directory = directory(workspace);
     let sources = workspace.root.join("web/npm");
+    install_listed(&sources, &directory(workspace), "playwright-core, vite and SQLite")
+}
+
+/// Installs in `directory` what the package-lock.json of `sources` lists: `what`, to people.
+pub fn install_listed(sources: &Path, directory: &Path, what: &str) -> Result<()> {
     let wanted = fs::read(sources.join("package-lock.json"))?;
     let stamp = directory.join("installed");
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    package::copy_directory(&sources, &directory)?;
+    package::copy_directory(sources, directory)?;
     tools::node()?;
-    eprintln!("    fetching playwright-core, vite and SQLite from npm, once");
+    eprintln!("    fetching {what} from npm, once");
     let mut npm = npm();
-    npm.current_dir(&directory).args([
+    npm.current_dir(directory).args([
         "ci",
         "--ignore-scripts",
         "--no-audit",

@@ -1,21 +1,15 @@
 //! The programs that building for a browser and testing in one need: found, or else installed.
-//!
-//! What is installed by cargo stays in target/web/tools and is found there by the next run.
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-use crate::private_paths::cargo_home;
+use crate::cargo_tools::Tool;
 use crate::workspace::Workspace;
 use crate::{apt, process};
-
-/// How long cargo may take to compile wasm-bindgen's programs; it takes some minutes on two cores.
-const COMPILE_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// The oldest Node.js that everything in web/npm runs with.
 const NODE_OLDEST: u32 = 18;
@@ -23,31 +17,9 @@ const NODE_OLDEST: u32 = 18;
 /// The directory that holds `wasm-bindgen` and `wasm-bindgen-test-runner` of exactly the version of the crate
 /// `wasm-bindgen` in Cargo.lock: the programs read what that version's macros wrote.
 pub fn wasm_bindgen(workspace: &Workspace) -> Result<PathBuf> {
-    let wanted = wasm_bindgen_wanted(workspace)?;
-    let own = workspace.target.join("web/tools");
-    let places = search_path().into_iter().chain([cargo_home().join("bin"), own.join("bin")]);
-    for place in places {
-        if has_wasm_bindgen(&place, &wanted) {
-            return Ok(place);
-        }
-    }
-    eprintln!("    compiling wasm-bindgen-cli {wanted}, once: this takes some minutes");
-    let mut cargo = process::cargo(workspace);
-    cargo
-        .args(["install", "--quiet", "wasm-bindgen-cli", "--version", &format!("={wanted}"), "--root"])
-        .arg(&own)
-        .env("CARGO_TARGET_DIR", own.join("build"))
-        // Its dependencies in versions that this compiler can build.
-        .env("CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS", "fallback");
-    match process::run_for(&mut cargo, COMPILE_LIMIT)? {
-        Some(status) if status.success() => {}
-        Some(status) => bail!("`cargo install wasm-bindgen-cli --version {wanted}` failed ({status})"),
-        None => bail!("wasm-bindgen-cli was not compiled in {} minutes", COMPILE_LIMIT.as_secs() / 60),
-    }
-    fs::remove_dir_all(own.join("build"))?;
-    let place = own.join("bin");
-    ensure!(has_wasm_bindgen(&place, &wanted), "cargo left no wasm-bindgen {wanted} in {}", place.display());
-    Ok(place)
+    let version = &wasm_bindgen_wanted(workspace)?;
+    let programs = &["wasm-bindgen", "wasm-bindgen-test-runner"];
+    Tool { package: "wasm-bindgen-cli", version, flags: &[], programs }.directory(workspace)
 }
 
 /// The version of wasm-bindgen in Cargo.lock.
@@ -60,14 +32,6 @@ fn wasm_bindgen_wanted(workspace: &Workspace) -> Result<String> {
     };
     let version = packages.iter().find(named).and_then(|package| package.get("version")?.as_str());
     version.map(str::to_owned).context("Cargo.lock has no wasm-bindgen")
-}
-
-fn has_wasm_bindgen(directory: &Path, wanted: &str) -> bool {
-    let program = directory.join("wasm-bindgen");
-    program.is_file()
-        && directory.join("wasm-bindgen-test-runner").is_file()
-        && process::output(Command::new(program).arg("--version"))
-            .is_ok_and(|said| said.split_whitespace().nth(1) == Some(wanted))
 }
 
 /// A Chromium and the driver that goes with it.
