@@ -1,6 +1,8 @@
-//! The example in JavaScript: componentize-js and jco from npm, in the versions of the lock file.
+//! What JavaScript has to do with it: a component made of JavaScript, and the store's component made JavaScript. The
+//! tools come from npm, in the versions of the lock file.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -9,14 +11,28 @@ use crate::process;
 use crate::web::{npm, tools};
 use crate::workspace::Workspace;
 
-/// Builds it into `parts`.
+/// Builds the example into `parts`, and lays out the one that runs in Node.js.
 pub fn build(workspace: &Workspace, parts: &Path) -> Result<()> {
-    let directory = super::directory(workspace).join("javascript");
+    let directory = directory(workspace);
     let sources = workspace.root.join("examples/javascript");
     npm::install_listed(&sources, &directory, "componentize-js and jco")?;
+    // The tools are found from where a script is.
+    for script in ["build.js", "node.js"] {
+        fs::copy(sources.join(script), directory.join(script))?;
+    }
     let mut node = Command::new(tools::node()?);
-    // The tools are found from where the script is.
-    std::fs::copy(sources.join("build.js"), directory.join("build.js"))?;
     node.arg(directory.join("build.js")).arg(sources.join("todo.js")).arg(super::interfaces(workspace));
-    process::run(node.arg("todo").arg(parts.join("todo.wasm")))
+    process::run(node.arg("todo").arg(parts.join("todo.wasm")))?;
+    transpile(workspace, &directory)
+}
+
+/// Makes JavaScript of the store's component.
+fn transpile(workspace: &Workspace, directory: &Path) -> Result<()> {
+    let mut jco = Command::new(directory.join("node_modules/.bin/jco"));
+    jco.args(["transpile", "--quiet", "--name", "esker", "--out-dir"]).arg(directory.join("esker"));
+    process::output(jco.arg(workspace.keyvalue())).map(drop)
+}
+
+fn directory(workspace: &Workspace) -> PathBuf {
+    super::directory(workspace).join("javascript")
 }
