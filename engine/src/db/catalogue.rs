@@ -59,21 +59,22 @@ impl Default for Catalogue {
     }
 }
 
-/// What a catalogue was read from: while it stays the same, so does the catalogue.
+/// What a catalogue was read from: while it stays the same, so does the catalogue. Tables have what was written until
+/// the sequence number that is flushed, whichever tables they are; what came later is in memory, and only grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Source {
     records: Option<(u64, u64, u64)>,
 }
 
 impl Catalogue {
-    /// What the catalogue of a view is read from, where the view's tables are those of this epoch and state.
-    pub(super) fn source<F: Fs>(view: &View<F>, epoch: u64, next_file: u64) -> Source {
+    /// What the catalogue of a view is read from, whose tables have the writes until `flushed` in this epoch.
+    pub(super) fn source<F: Fs>(view: &View<F>, epoch: u64, flushed: u64) -> Source {
         if !view.may_hold(Bucket::CATALOGUE) {
             return Source { records: None };
         }
         let byte = Bucket::CATALOGUE.number() as u8;
         let in_memory = view.memtables().map(|memtable| memtable.entries_of(byte)).sum();
-        Source { records: Some((epoch, next_file, in_memory)) }
+        Source { records: Some((epoch, flushed, in_memory)) }
     }
 
     /// The catalogue of what `sequence` sees of a view. One that cannot be read says so when a bucket is asked for that

@@ -190,7 +190,7 @@ impl<F: Fs> Reader<F> {
 
     /// Reads the catalogue of what is seen, where it may have changed.
     fn read_catalogue(&mut self) {
-        let source = Catalogue::source(&self.view.view, self.epoch, self.state.next_file);
+        let source = Catalogue::source(&self.view.view, self.epoch, self.state.flushed);
         if self.catalogue_source.as_ref() != Some(&source) {
             let catalogue = Catalogue::of(&self.view.view, self.view.sequence);
             self.catalogue_source = catalogue.is_read().then_some(source);

@@ -2,7 +2,7 @@
 
 use super::{MemDb, open, small};
 use crate::base::key::user_key;
-use crate::base::options::Durability;
+use crate::base::options::{Durability, Options};
 use crate::env::{ManualClock, MemFs};
 use crate::iter::InternalIterator;
 use crate::{
@@ -359,6 +359,36 @@ fn a_drop_survives_a_power_cut_and_is_collected_afterwards() {
         assert_eq!((entries_of(&db, gone), db.stats().dropped_buckets), (0, 0));
         assert_eq!(scan(&db, before, KeyRange::all(), false), kept);
     }
+}
+
+/// A reader took its list of buckets for unchanged while the manifest named the same next file and memory held as many
+/// records of buckets as before. Once numbers had been reserved for workers, that stayed so from flush to flush: it went
+/// on to see a bucket that had been dropped, and missed a new one.
+#[test]
+fn a_reader_sees_buckets_whose_records_it_has_only_in_tables() {
+    let fs = MemFs::new();
+    let options = Options { wal_segments_kept: 0, ..small() };
+    let mut db = Db::open(fs.clone(), ManualClock::new(), options).expect("opens");
+    while db.pressure().sealed_memtables == 0 {
+        let next = db.last_sequence().to_be_bytes();
+        fill(&mut db, Bucket::DEFAULT, &[&next]);
+    }
+    let job = db.take_job(Kinds::ALL).expect("writable").expect("a memtable is sealed");
+    db.abandon_job(job.id(), None).expect("it was out");
+    db.create_bucket("first").expect("creates");
+    db.flush().expect("flushes");
+    let mut reader = Reader::open(fs.clone(), &small()).expect("there is a store");
+    assert_eq!(names(reader.buckets()), names(db.buckets()));
+
+    // The log has moved on by more than one segment: the reader takes from tables what was in them.
+    db.create_bucket("second").expect("creates");
+    for key in [b"1", b"2", b"3"] {
+        fill(&mut db, Bucket::DEFAULT, &[key]);
+        db.flush().expect("flushes");
+        maintain(&mut db);
+    }
+    reader.catch_up().expect("follows");
+    assert_eq!(names(reader.buckets()), names(db.buckets()));
 }
 
 /// A job that was taken before the drop makes tables with the bucket's keys: they are written anew as well.
