@@ -17,11 +17,14 @@
 //! | `LEVEL NUMBER FIRST..LAST SIZE…` | a table; its sequence numbers go with its number |
 //! | `busy NUMBER…` | a job has these tables, and its result will overlap no other |
 //! | `running LEVEL:NUMBER… -> LEVEL` | a job has these tables, and will write between their keys |
+//! | `dropped LETTER before=NUMBER` | the bucket was dropped whose keys begin with this letter, and nobody sees them; tables with numbers from this one on are without them |
 //! | `pick`, `pick-all` | the plan |
+//! | `pick-dropped`, `remove-dropped` | the plan for a table with keys of dropped buckets; the tables that hold nothing else |
 //! | `settle` | all plans one after the other until nothing is due, as if each merge kept every byte |
 //! | `pending` | what compaction owes |
 
-use super::{Busy, Levelled, Picker, Plan, Reason, SizeTiered};
+use super::{Busy, Garbage, Levelled, Picker, Plan, Reason, SizeTiered, dropped};
+use crate::base::bucket::Bucket;
 use crate::base::key::{Kind, internal_key, trailer};
 use crate::base::options::Options;
 use crate::version::{TableMeta, Version, VersionEdit};
@@ -37,6 +40,7 @@ struct Case {
     drawing: VersionEdit,
     visible_to_all: u64,
     busy: Busy,
+    dropped: Vec<Garbage>,
 }
 
 #[test]
@@ -70,6 +74,7 @@ fn run(text: &str) -> String {
         drawing: VersionEdit::default(),
         visible_to_all: u64::MAX,
         busy: Busy::default(),
+        dropped: Vec::new(),
     };
     let mut output = String::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -80,6 +85,7 @@ fn run(text: &str) -> String {
             ["options", settings @ ..] => settings.iter().for_each(|setting| case.set(setting)),
             ["busy", numbers @ ..] => numbers.iter().for_each(|number| case.add_busy(number)),
             ["running", inputs @ .., "->", level] => case.add_running(inputs, level),
+            ["dropped", bucket, before] => case.add_dropped(bucket, before),
             [level, number, span, size, more @ ..] if level.starts_with('L') => {
                 let table = Arc::new(parse_table(number, span, size, more));
                 case.drawing.added.push((parse_level(level), table));
@@ -138,11 +144,19 @@ impl Case {
         self.busy.add(&Plan { reason: Reason::Manual, inputs, output_level: parse_level(level) });
     }
 
+    fn add_dropped(&mut self, letter: &str, before: &str) {
+        let bucket = Bucket::new(letter.as_bytes()[0].into());
+        let (_, before) = before.split_once('=').expect("before=number");
+        self.dropped.push(Garbage::new(bucket, before.parse().expect("a number")));
+    }
+
     fn answer(&self, command: &str, output: &mut String) {
         let (version, picker) = (self.version(), self.picker());
         let answer = match command {
             "pick" => describe(picker.pick(&version, self.visible_to_all, &self.busy)),
             "pick-all" => describe(picker.pick_all(&version)),
+            "pick-dropped" => describe(dropped::pick(&version, &self.dropped, &self.busy)),
+            "remove-dropped" => describe_edit(dropped::removal(&version, &self.dropped, &self.busy)),
             "pending" => format!("pending: {}", picker.pending_bytes(&version)),
             "settle" => settle(picker, version),
             other => panic!("unknown command {other}"),
@@ -215,6 +229,12 @@ fn parse_table(number: &str, span: &str, size: &str, more: &[&str]) -> TableMeta
         }
     }
     table
+}
+
+fn describe_edit(edit: Option<VersionEdit>) -> String {
+    let Some(edit) = edit else { return "nothing".into() };
+    let removed: Vec<_> = edit.removed.iter().map(|(level, number)| format!("L{level}:{number}")).collect();
+    format!("removes {}", removed.join(" "))
 }
 
 fn describe(plan: Option<Plan>) -> String {
