@@ -46,7 +46,7 @@ enum Command {
     /// Run every check and every test
     Test,
     /// Compose the examples with a store and run them
-    Examples,
+    Examples(examples::Args),
     /// Simulate crashes and faults with fresh seeds, on the engine and on the shipped component
     Sim(sim::Args),
     /// Feed decoders, and directories of any files, with bytes that nobody wrote
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
         match command {
             Command::Build(args) => build::run(&workspace, &args)?,
             Command::Test => return Ok(test::run(&workspace)),
-            Command::Examples => examples::run(&workspace)?,
+            Command::Examples(args) => examples::run(&workspace, &args)?,
             Command::Sim(args) => sim::run(&workspace, &args)?,
             Command::Fuzz(args) => fuzz::run(&workspace, &args)?,
             Command::Fixture => fixture::run(&workspace)?,

@@ -9,6 +9,7 @@
 //! `tests/tests/composition.rs` then plays sessions with them. The tools come from their registries once, each in one
 //! version, and stay in target/.
 
+mod bench;
 mod javascript;
 mod python;
 pub mod rust;
@@ -36,16 +37,25 @@ enum Store {
 }
 
 /// The composed examples, with the store that each needs.
-const COMPOSED: [(&str, Store); 5] = [
+const COMPOSED: [(&str, Store); 6] = [
     ("word-counter", Store::Kv),
     ("page-views", Store::KeyValue),
     ("wasi-keyvalue-guest", Store::KeyValue),
+    ("get-bench", Store::KeyValue),
     ("todo", Store::KeyValue),
     ("journal", Store::Kv),
 ];
 
+/// What `examples` can be told.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Measure a `get` in a composition beside one through the host, instead of playing the sessions
+    #[arg(long)]
+    bench: bool,
+}
+
 /// Builds the components and the `esker` program, composes the examples, and plays the sessions.
-pub fn run(workspace: &Workspace) -> Result<()> {
+pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let toolchain = process::step("find a compiler for wasm", || toolchain::find(workspace))?;
     process::step("build the components", || {
         component::build(workspace, &toolchain)?;
@@ -53,6 +63,9 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     })?;
     process::step("build the host", || build::host(workspace))?;
     process::step("compose the examples", || compose(workspace, &toolchain))?;
+    if args.bench {
+        return process::step("measure", || bench::run(workspace));
+    }
     process::step("play the sessions", || process::run(&mut sessions(workspace)?))
 }
 

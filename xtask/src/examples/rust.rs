@@ -10,7 +10,7 @@ use crate::workspace::Workspace;
 use crate::{component, process};
 
 /// The packages of examples/components.
-const PACKAGES: [&str; 3] = ["word-counter", "page-views", "wasi-keyvalue-guest"];
+const PACKAGES: [&str; 4] = ["word-counter", "page-views", "wasi-keyvalue-guest", "get-bench"];
 
 /// Builds each into `parts`.
 pub fn build(workspace: &Workspace, toolchain: &Toolchain, parts: &Path) -> Result<()> {
