@@ -373,6 +373,13 @@ impl KvStore {
             turn.calls += 1;
             return in_primary(&mut turn.instance);
         }
+        if let Some(answer) = readers.read_in_pause(&mut in_reader) {
+            return Ok(answer);
+        }
+        if let Some(mut turn) = shared.turn_soon() {
+            turn.calls += 1;
+            return in_primary(&mut turn.instance);
+        }
         match readers.read_caught_up(&mut in_reader) {
             Some(answer) => Ok(answer),
             None => self.read(in_primary),
@@ -552,8 +559,19 @@ impl Shared {
         if let Some(turn) = self.try_turn() {
             return turn;
         }
+        if let Some(turn) = self.turn_soon() {
+            return turn;
+        }
         self.wanted.fetch_add(1, Ordering::Relaxed);
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.wanted.fetch_sub(1, Ordering::Relaxed);
+        turn
+    }
+
+    /// The instance, if it becomes free within some microseconds.
+    fn turn_soon(&self) -> Option<MutexGuard<'_, Turn>> {
+        self.wanted.fetch_add(1, Ordering::Relaxed);
+        let turn = spin_for(|| self.try_turn());
         self.wanted.fetch_sub(1, Ordering::Relaxed);
         turn
     }
@@ -598,7 +616,14 @@ impl Shared {
     /// The instance for a writer, if it is free and no other writer waits, nor shall be waited for.
     fn free_turn(&self, durability: Durability) -> Option<MutexGuard<'_, Turn>> {
         let joins = durability == Durability::Synced && self.writers.has_companions();
-        if self.writers.is_empty() && !joins { self.try_turn() } else { None }
+        if !self.writers.is_empty() || joins {
+            return None;
+        }
+        if self.is_wanted() {
+            // Whoever writes without pause would else take the lock again before one that waits has seen it free.
+            spin_for(|| (!self.is_wanted()).then_some(()));
+        }
+        self.try_turn()
     }
 
     fn try_turn(&self) -> Option<MutexGuard<'_, Turn>> {
@@ -610,6 +635,19 @@ impl Shared {
             Err(TryLockError::WouldBlock) => None,
         }
     }
+}
+
+/// So often a thread that waits for its turn looks whether it has come, before it sleeps: some microseconds, in which
+/// most calls end. To sleep and be woken takes longer.
+const LOOKS: u32 = 64;
+/// How long it pauses between two looks, in turns of the processor's own pause.
+const PAUSES: u32 = 8;
+
+fn spin_for<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    (0..LOOKS).find_map(|_| {
+        (0..PAUSES).for_each(|_| std::hint::spin_loop());
+        look()
+    })
 }
 
 /// What one thread at a time has.

@@ -3,6 +3,8 @@
 //! ```text
 //! a read ──► a reader that nobody uses and that sees every acknowledged write ──► answers
 //!        └─► else the primary, if nobody uses it ──────────────────────────────► answers
+//!        └─► else a reader that nobody uses, if writes pause: it catches up, ──► answers
+//!        └─► else the primary, if it is free within some microseconds ─────────► answers
 //!        └─► else a reader that nobody uses: it catches up to what is needed, ─► answers
 //!        └─► else wait for the primary
 //! ```
@@ -13,8 +15,9 @@
 //! beyond what was published when it caught up, and one that sees more after it was opened is not asked until that is
 //! published; so reads of one thread and then another never go back in time.
 //!
-//! Where writes go on without pause, readers are never quite up to date; the primary, when it is free, costs less than
-//! catching up. A reader that fails is dropped: the primary answers in its place, and another is opened later.
+//! Where writes go on without pause, readers are never quite up to date; the primary, even if it has to be waited for a
+//! little, costs less than catching up with each. A reader that fails is dropped: the primary answers in its place,
+//! and another is opened later.
 
 use crate::error::{Error, Result};
 use crate::options::Options;
@@ -57,6 +60,15 @@ struct Slot {
     reader: Option<Reader>,
     /// When the last attempt to open it has failed.
     failed: Option<Instant>,
+    /// The last write when `writes_pause` was last asked.
+    missed: u64,
+}
+
+impl Slot {
+    /// Whether nothing was written since this was last asked; `needed` is the last write.
+    fn writes_pause(&mut self, needed: u64) -> bool {
+        std::mem::replace(&mut self.missed, needed) == needed
+    }
 }
 
 impl ReaderPool {
@@ -126,14 +138,31 @@ impl ReaderPool {
         })
     }
 
+    /// As [`read_caught_up`](Self::read_caught_up), if nothing was written since this was last asked: the reader then has
+    /// to catch up once, and not with each read.
+    pub fn read_in_pause<T>(&self, read: impl FnMut(&Reader) -> Result<T>) -> Option<T> {
+        self.catching_up(Slot::writes_pause, read)
+    }
+
     /// Lets a free reader answer after it has caught up, if there is one and the operating system has all that it must
     /// see.
-    pub fn read_caught_up<T>(&self, mut read: impl FnMut(&Reader) -> Result<T>) -> Option<T> {
+    pub fn read_caught_up<T>(&self, read: impl FnMut(&Reader) -> Result<T>) -> Option<T> {
+        self.catching_up(|_, _| true, read)
+    }
+
+    fn catching_up<T>(
+        &self,
+        is_right: impl Fn(&mut Slot, u64) -> bool,
+        mut read: impl FnMut(&Reader) -> Result<T>,
+    ) -> Option<T> {
         let needed = self.acknowledged.load(Ordering::Acquire);
         if self.handed_over.load(Ordering::Acquire) < needed {
             return None;
         }
         self.with_free(|slot| {
+            if !is_right(slot, needed) {
+                return None;
+            }
             let reader = self.reader(slot)?;
             match reader.catch_up_to(needed) {
                 Ok(seen) if seen >= needed && !self.is_early(seen) => self.answer(slot, read(&reader)),
@@ -190,7 +219,7 @@ impl ReaderPool {
 
     #[cold]
     fn fail(&self, slot: &mut Slot, error: &Error) {
-        *slot = Slot { reader: None, failed: Some(Instant::now()) };
+        *slot = Slot { reader: None, failed: Some(Instant::now()), missed: 0 };
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
     }
 }
