@@ -1,24 +1,26 @@
 //! `cargo xtask build`: target/esker.wasm, and target/release/esker with it embedded.
 //!
-//! With `--keyvalue` also target/esker-keyvalue.wasm, for compositions.
+//! With `--keyvalue` also target/esker-keyvalue.wasm, for compositions; with `--command` also target/esker-cli.wasm,
+//! the command line for whoever has a runtime for WASI and nothing else.
 
 use anyhow::{Result, ensure};
 
 use crate::workspace::Workspace;
-use crate::{component, process, toolchain};
+use crate::{component, examples, process, toolchain};
 
-/// What the host's crates are to cargo, in every command: all packages but the guest's and the browser's,
+/// What the host's crates are to cargo, in every command: all packages but the guests' and the browser's,
 /// which are built for wasm, this one, which is built in the `dev` profile (it runs at this moment), and the
 /// simulator of compactions, whose libraries nothing else needs.
 ///
 /// Compiling wasmtime takes minutes. Which features its dependencies get depends on the packages that are
 /// chosen (the engine's cache switches on one of hashbrown's), so choosing the host alone here and all of
 /// them for the tests would compile it twice, like another profile would.
-pub const HOST_CRATES: [&str; 8] = [
+pub const HOST_CRATES: [&str; 9] = [
     "--release",
     "--locked",
     "--workspace",
     "--exclude=esker-component",
+    "--exclude=esker-command",
     "--exclude=esker-web",
     "--exclude=xtask",
     "--exclude=esker-compaction-sim",
@@ -34,6 +36,9 @@ pub struct Args {
     /// Build target/esker-keyvalue.wasm as well: the component that also exports wasi:keyvalue
     #[arg(long)]
     pub keyvalue: bool,
+    /// Build target/esker-cli.wasm as well: the command line, composed with a store, for `wasmtime run`
+    #[arg(long)]
+    pub command: bool,
 }
 
 /// Builds the component and, unless told otherwise, the host.
@@ -44,6 +49,9 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         process::step("build the component with wasi:keyvalue", || {
             component::build_keyvalue(workspace, &toolchain)
         })?;
+    }
+    if args.command {
+        process::step("build the command line as a component", || examples::command(workspace, &toolchain))?;
     }
     if !args.component_only {
         process::step("build the host", || host(workspace))?;

@@ -23,25 +23,32 @@ pub const PROFILE: &str = "component";
 
 /// Builds the component.
 pub fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
-    build_target(workspace, toolchain, "wasm", &["--lib"], "esker_component.wasm", &workspace.component())
+    let target = ["--package=esker-component", "--lib"];
+    build_target(workspace, toolchain, "wasm", &target, "esker_component.wasm", &workspace.component())
 }
 
 /// Builds the component that exports `wasi:keyvalue` as well. It has a directory of its own: to cargo both are one file,
 /// and each would be compiled anew after the other.
 pub fn build_keyvalue(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
-    let target = ["--lib", "--features", "keyvalue"];
+    let target = ["--package=esker-component", "--lib", "--features=keyvalue"];
     let module = "esker_component.wasm";
     build_target(workspace, toolchain, "wasm-keyvalue", &target, module, &workspace.keyvalue())
 }
 
 /// Builds the component that checks the component's file system, for the tests.
 pub fn build_conformance(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
-    let target = ["--example", "conformance"];
+    let target = ["--package=esker-component", "--example=conformance"];
     let module = "examples/conformance.wasm";
     build_target(workspace, toolchain, "wasm", &target, module, &workspace.conformance())
 }
 
-/// Builds one target of the component's package in a directory of target/, and makes a component of the module that
+/// Builds the command line, which imports a store, as the component `finished`.
+pub fn build_command(workspace: &Workspace, toolchain: &Toolchain, finished: &Path) -> Result<()> {
+    let target = ["--package=esker-command", "--lib"];
+    build_target(workspace, toolchain, "wasm", &target, "esker_command.wasm", finished)
+}
+
+/// Builds one target in a directory of target/, and makes a component of the module that
 /// cargo leaves there.
 fn build_target(
     workspace: &Workspace,
@@ -53,7 +60,7 @@ fn build_target(
 ) -> Result<()> {
     let mut cargo = toolchain.cargo(workspace);
     cargo
-        .args(["build", "--locked", "--package", "esker-component"])
+        .args(["build", "--locked"])
         .args(["--target", TARGET, "--profile", PROFILE])
         .args(target)
         .env("CARGO_TARGET_DIR", workspace.target.join(directory))

@@ -84,6 +84,7 @@ pub fn run(workspace: &Workspace) -> ExitCode {
     for (step, package, targets) in [
         ("lint the component", "esker-component", &["--lib", "--examples"][..]),
         ("lint the component with wasi:keyvalue", "esker-component", &["--lib", "--features=keyvalue"]),
+        ("lint the command line as a component", "esker-command", &["--lib"]),
         ("lint the browser's crate", "esker-web", &["--lib", "--tests"]),
     ] {
         report.step(step, |_| lint_for_wasm(workspace, toolchain.as_ref(), package, targets));

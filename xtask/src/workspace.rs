@@ -32,6 +32,11 @@ impl Workspace {
         self.target.join("esker.wasm")
     }
 
+    /// The command line as a component, composed with a store.
+    pub fn command(&self) -> PathBuf {
+        self.target.join("esker-cli.wasm")
+    }
+
     /// The component that exports `wasi:keyvalue` as well.
     pub fn keyvalue(&self) -> PathBuf {
         self.target.join("esker-keyvalue.wasm")

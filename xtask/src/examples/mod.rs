@@ -74,23 +74,41 @@ pub fn compose(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
     let parts = directory(workspace).join("parts");
     fs::create_dir_all(&parts)?;
     lay_out_interfaces(workspace)?;
-    let wac = WAC.program(workspace)?;
     rust::build(workspace, toolchain, &parts)?;
     javascript::build(workspace, &parts)?;
     python::build(workspace, &parts)?;
     for (name, store) in COMPOSED {
-        let plug = match store {
-            Store::Kv => workspace.component(),
-            Store::KeyValue => workspace.keyvalue(),
-        };
-        let mut command = Command::new(&wac);
-        command.arg("plug").arg(parts.join(format!("{name}.wasm"))).arg("--plug").arg(plug);
-        let composed = directory(workspace).join(format!("{name}.wasm"));
-        process::run(command.arg("-o").arg(&composed))?;
-        let bytes = fs::metadata(&composed)?.len();
-        eprintln!("    {} is {} KiB", workspace.shown(&composed), bytes.div_ceil(1024));
+        plug(workspace, &parts.join(format!("{name}.wasm")), store, &composed(workspace, name))?;
     }
+    command(workspace, toolchain)?;
+    fs::copy(workspace.command(), composed(workspace, "esker-cli"))?;
     Ok(())
+}
+
+/// Makes target/esker-cli.wasm: the command line with a store, by the same tools.
+pub fn command(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
+    let parts = directory(workspace).join("parts");
+    fs::create_dir_all(&parts)?;
+    let part = parts.join("esker-command.wasm");
+    component::build_command(workspace, toolchain, &part)?;
+    plug(workspace, &part, Store::Kv, &workspace.command())
+}
+
+/// Plugs a store into a component.
+fn plug(workspace: &Workspace, part: &Path, store: Store, finished: &Path) -> Result<()> {
+    let plug = match store {
+        Store::Kv => workspace.component(),
+        Store::KeyValue => workspace.keyvalue(),
+    };
+    let mut wac = Command::new(WAC.program(workspace)?);
+    process::run(wac.arg("plug").arg(part).arg("--plug").arg(plug).arg("-o").arg(finished))?;
+    let bytes = fs::metadata(finished)?.len();
+    eprintln!("    {} is {} KiB", workspace.shown(finished), bytes.div_ceil(1024));
+    Ok(())
+}
+
+fn composed(workspace: &Workspace, name: &str) -> PathBuf {
+    directory(workspace).join(format!("{name}.wasm"))
 }
 
 /// The test that plays the sessions of tests/composition.

@@ -12,6 +12,7 @@ use super::tree::{Tree, Violation};
 const ARROWS: [(&str, &[&str]); 15] = [
     ("engine", &[]),
     ("component", &["engine"]),
+    ("command", &["rows"]),
     ("host", &["rows"]),
     ("rows", &[]),
     ("tests", &["engine", "host"]),
