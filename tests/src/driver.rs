@@ -4,6 +4,7 @@
 //! to judge. After an error the driver can go on; what the failed step did or did not do is then in doubt just
 //! as it is for a user.
 
+mod buckets;
 mod followers;
 mod reads;
 mod stale;
@@ -13,14 +14,17 @@ mod writes;
 use std::rc::Rc;
 
 use esker_engine::env::ManualClock;
-use esker_engine::{Compression, Error, ErrorKind, KeyRange, Options, RecoveryMode, Result, ScanOptions};
+use esker_engine::{
+    Bucket, Compression, Error, ErrorKind, Key, KeyRange, Options, RecoveryMode, Result, ScanOptions,
+};
 
 use crate::history::Step;
-use crate::journal::{End, Journal, State, assert_same};
+use crate::journal::{End, Found, Journal, State, assert_same};
 use crate::options;
 use crate::platform::{Platform, Store};
 use crate::seed::Rng;
 use crate::trace::{self, ShownOnPanic};
+use buckets::dropped_buckets;
 use followers::Follower;
 use reads::OpenCursor;
 use upkeep::TakenJob;
@@ -122,12 +126,21 @@ impl<P: Platform> Driver<P> {
         self.steps += 1;
         let _shown = ShownOnPanic(format!("in step {}: {step:?}", self.steps));
         let done = self.dispatch(step);
+        let done = self.then_see_forgotten(done);
         if trace::is_on() {
             eprintln!("step {}: {step:?} -> {done:?}", self.steps);
         }
         let reads_only = matches!(step, Step::OpenReader(_) | Step::CatchUp(_) | Step::Stale { .. });
         self.hurt |= done.is_err() && !reads_only;
         done.inspect_err(|error| assert_ne!(error.kind(), &ErrorKind::Bug, "{error}"))
+    }
+
+    fn then_see_forgotten(&mut self, done: Result<()>) -> Result<()> {
+        let well = done.is_ok() && !self.hurt;
+        match self.is_open().then(|| self.see_forgotten(well)) {
+            Some(Err(error)) if done.is_ok() => Err(error),
+            _ => done,
+        }
     }
 
     /// Drops the store without closing it, and all readers. Workers are left, with jobs that nobody waits for.
@@ -150,9 +163,13 @@ impl<P: Platform> Driver<P> {
         self.drop_primary();
         let deferred_bytes = u64::from(self.options.deferred_bytes);
         let mut store = platform.open_store(&self.clock, &options)?;
-        let found = read_all(&mut store)?;
-        let (_, sequence) = store.snapshot()?;
-        self.journal.recover(end, deferred_bytes, sequence, &found);
+        let found = Found {
+            state: read_all(&mut store)?,
+            sequence: store.snapshot()?.1,
+            dropped_buckets: dropped_buckets(&store.stats()?),
+        };
+        let sequence_of = |key: Key<'_>| Ok(store.get_with_sequence(key)?.map(|(_, sequence)| sequence));
+        self.journal.recover(end, deferred_bytes, &found, sequence_of)?;
         (self.platform, self.options, self.store, self.hurt) = (platform, options, Some(store), false);
         Ok(())
     }
@@ -161,11 +178,15 @@ impl<P: Platform> Driver<P> {
     pub fn check_all(&mut self) -> Result<()> {
         let found = read_all(self.store())?;
         assert_same(&found, self.journal.live(), "on reading all");
-        for key in 0..self.keys.len() {
-            self.get(key, None)?;
+        let buckets: Vec<Bucket> = self.journal.live().buckets().map(|(bucket, _)| bucket).collect();
+        for (key, &bucket) in (0..self.keys.len()).zip(buckets.iter().cycle()) {
+            self.get_in(bucket, key, None)?;
         }
-        let backward = ScanOptions { reverse: true, ..ScanOptions::default() };
-        self.scan(&KeyRange::all(), backward, None)
+        for bucket in buckets {
+            let backward = ScanOptions { bucket, reverse: true, ..ScanOptions::default() };
+            self.scan_in(&KeyRange::all(), backward, None)?;
+        }
+        Ok(())
     }
 
     /// Holds every file against its checksums.
@@ -187,11 +208,18 @@ impl<P: Platform> Driver<P> {
             Step::One(op, durability) => self.one(op, *durability),
             Step::Batch(ops, durability) => self.batch(ops, *durability),
             Step::Refused(what) => self.refused(*what),
-            Step::Get { key, snapshot } => self.get(*key, *snapshot),
-            Step::GetMany(keys) => self.get_many(keys),
-            Step::Contains(key) => self.contains(*key),
-            Step::Scan { range, options, snapshot } => self.scan(range, *options, *snapshot),
-            Step::OpenCursor(range, options) => self.open_cursor(range, *options),
+            Step::WriteIf { conditions, ops, durability } => self.write_if(conditions, ops, *durability),
+            Step::Increment(place, delta, durability) => self.increment(*place, *delta, *durability),
+            Step::CreateBucket(slot) => self.create_bucket(*slot),
+            Step::DropBucket(slot) => self.drop_bucket(*slot),
+            Step::Buckets { snapshot } => self.list_buckets(*snapshot),
+            Step::UseMissing { which, act, key } => self.use_missing(*which, *act, *key),
+            Step::Get { place, snapshot } => self.get(*place, *snapshot),
+            Step::GetMany { slot, keys } => self.get_many(*slot, keys),
+            Step::Contains(place) => self.contains(*place),
+            Step::GetWithSequence(place) => self.get_with_sequence(*place),
+            Step::Scan { slot, range, options, snapshot } => self.scan(*slot, range, *options, *snapshot),
+            Step::OpenCursor(slot, range, options) => self.open_cursor(*slot, range, *options),
             Step::Advance { cursor, entries } => self.advance(*cursor, *entries),
             Step::CloseCursor(cursor) => {
                 self.cursors.truncate(self.cursors.len().min(*cursor));
@@ -263,7 +291,7 @@ impl<P: Platform> Driver<P> {
     fn reopen(&mut self, seed: u64) -> Result<()> {
         self.store().close()?;
         self.journal.all_durable();
-        let refused = self.store().get(b"key", None).expect_err("a closed store answers nothing");
+        let refused = self.store().get(b"key".into(), None).expect_err("a closed store answers nothing");
         if refused.kind() != &ErrorKind::Reopen {
             // An instance that dies in this very call says something else; whoever plays the history knows whether it did.
             return Err(refused);

@@ -3,13 +3,21 @@
 //! A history is a function of its seed and its [`Mix`]. Its key space is tiny, so that steps meet; every value
 //! is unlike all others, so that a wrong one shows. It knows nothing of how a store answers: that is for the
 //! [`driver`](crate::driver) to judge.
+//!
+//! Some histories have buckets: a few *slots*, of which the first is the default bucket and each other one a name, whose
+//! bucket is created, dropped, and created anew. The same key may be in several. These also write under conditions. A
+//! history without them is drawn as if there were no such thing.
 
+use std::fmt;
 use std::rc::Rc;
 
 use esker_engine::{Durability, KeyRange, Kinds, ScanOptions};
 
 use crate::platform::Worker;
 use crate::seed::Rng;
+
+/// The slot of the default bucket.
+pub const DEFAULT_SLOT: usize = 0;
 
 /// A sequence of steps over a set of keys.
 #[derive(Debug, Clone)]
@@ -20,28 +28,81 @@ pub struct History {
     pub steps: Vec<Step>,
 }
 
-/// One thing that a user does. Keys are indices into [`History::keys`].
+/// A key in a bucket.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// The slot of the bucket.
+    pub slot: usize,
+    /// The index of the key in [`History::keys`].
+    pub key: usize,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.slot, self.key)
+    }
+}
+
+/// One thing that a user does.
 #[derive(Debug, Clone)]
 pub enum Step {
     /// A single put or delete.
     One(Op, Durability),
     /// An atomic batch.
     Batch(Vec<Op>, Durability),
+    /// An atomic batch, if keys are as its writer believes.
+    WriteIf {
+        /// What is believed.
+        conditions: Vec<(Place, Belief)>,
+        /// What is done if all of it is so.
+        ops: Vec<Op>,
+        /// How durably.
+        durability: Durability,
+    },
+    /// Add to the number that a key holds.
+    Increment(Place, i64, Durability),
     /// A write that breaks a limit.
     Refused(Refused),
+    /// Make the bucket of a slot.
+    CreateBucket(usize),
+    /// Drop the bucket of a slot.
+    DropBucket(usize),
+    /// List the buckets, also those of a snapshot if there is one.
+    Buckets {
+        /// Which snapshot, counted round.
+        snapshot: usize,
+    },
+    /// Use a number by which there is no bucket: of one that was dropped, mostly.
+    UseMissing {
+        /// Which number, counted round.
+        which: usize,
+        /// What for.
+        act: MissingAct,
+        /// The key in it.
+        key: usize,
+    },
     /// Read a key, from a snapshot if there is one and it is asked for.
     Get {
         /// The key.
-        key: usize,
+        place: Place,
         /// Which snapshot, counted round.
         snapshot: Option<usize>,
     },
-    /// Read many keys.
-    GetMany(Vec<usize>),
+    /// Read many keys of a bucket.
+    GetMany {
+        /// The slot of the bucket.
+        slot: usize,
+        /// The keys.
+        keys: Vec<usize>,
+    },
     /// Ask for a key without its value.
-    Contains(usize),
+    Contains(Place),
+    /// Read a key and which write made its value.
+    GetWithSequence(Place),
     /// Read a range from end to end, from a snapshot if there is one and it is asked for.
     Scan {
+        /// The slot of the bucket.
+        slot: usize,
         /// The range.
         range: KeyRange,
         /// In which way.
@@ -49,8 +110,8 @@ pub enum Step {
         /// Which snapshot, counted round.
         snapshot: Option<usize>,
     },
-    /// Begin to read a range.
-    OpenCursor(KeyRange, ScanOptions),
+    /// Begin to read a range of the bucket in a slot.
+    OpenCursor(usize, KeyRange, ScanOptions),
     /// Read on.
     Advance {
         /// Which cursor, counted round.
@@ -120,9 +181,13 @@ pub enum Step {
 #[derive(Debug, Clone, Copy)]
 pub enum StaleAct {
     /// It sets a key, as durably as this.
-    Put(usize, Durability),
+    Put(Place, Durability),
     /// It deletes a key, handed to the operating system.
-    Delete(usize),
+    Delete(Place),
+    /// It makes a bucket of a name that nobody else uses.
+    CreateBucket,
+    /// It drops the bucket of a slot.
+    DropBucket(usize),
     /// It hands deferred writes over.
     FlushDeferred,
     /// It makes all durable.
@@ -134,18 +199,58 @@ pub enum StaleAct {
     /// It compacts all that it knows.
     Compact,
     /// It reads a key.
-    Get(usize),
+    Get(Place),
     /// It ends in good order.
     Close,
+}
+
+/// What somebody does with a bucket that is not there.
+#[derive(Debug, Clone, Copy)]
+pub enum MissingAct {
+    /// Set a key.
+    Put,
+    /// Delete a key.
+    Delete,
+    /// Set a key in the default bucket, and one in this.
+    Batch,
+    /// Set a key in the default bucket if one in this is absent.
+    Condition,
+    /// Increment a key.
+    Increment,
+    /// Read a key.
+    Get,
+    /// Read keys.
+    GetMany,
+    /// Ask for a key.
+    Contains,
+    /// Read a key and which write made its value.
+    GetWithSequence,
+    /// Read all.
+    Scan,
+}
+
+/// What the writer of a conditional write believes of a key.
+#[derive(Debug, Clone, Copy)]
+pub enum Belief {
+    /// The value that it has, or that it has none.
+    Value,
+    /// That it is unchanged since the write that made its value; of an absent key, that it is absent.
+    Unchanged,
+    /// That it is absent.
+    Absent,
+    /// A value that no history writes.
+    OtherValue,
+    /// That it is unchanged since before the write that made its value; of an absent key, since any write.
+    UnchangedTooLong,
 }
 
 /// An operation of a write.
 #[derive(Debug, Clone)]
 pub enum Op {
     /// Set the key.
-    Put(usize, Value),
+    Put(Place, Value),
     /// Remove the key.
-    Delete(usize),
+    Delete(Place),
 }
 
 /// A value that is not written out in a history, so that a history can be read.
@@ -182,6 +287,12 @@ pub enum Refused {
     LongKey,
     /// A good operation and one with a bad key in a batch: neither is applied.
     Batch,
+    /// A bucket without a name.
+    EmptyName,
+    /// A bucket with a name of 256 bytes.
+    LongName,
+    /// To drop the default bucket.
+    DropDefault,
 }
 
 /// How often a history does what: weights, relative to each other.
@@ -201,6 +312,8 @@ pub struct Mix {
     pub value_bytes: u32,
     /// So many values out of a hundred are drawn up to the longest.
     pub large_percent: u64,
+    /// So many histories out of a hundred have buckets and conditional writes.
+    pub buckets_percent: u64,
 }
 
 impl Mix {
@@ -213,6 +326,7 @@ impl Mix {
         key_bytes: 65_536,
         value_bytes: 100_000,
         large_percent: 2,
+        buckets_percent: 50,
     };
     /// What changes files.
     pub const CHANGES: Self = Self {
@@ -223,6 +337,7 @@ impl Mix {
         key_bytes: 5_000,
         value_bytes: 40_000,
         large_percent: 2,
+        buckets_percent: 50,
     };
     /// Few steps, much data.
     pub const LARGE: Self = Self { value_bytes: 300_000, large_percent: 60, ..Self::CHANGES };
@@ -239,6 +354,7 @@ impl History {
             durabilities: durabilities(&mut rng),
             next_value: 0,
             rng,
+            buckets: Buckets::random(Rng::new(seed ^ 0x0B0C_4E75), mix.buckets_percent),
         };
         let steps = (0..length).map(|_| writer.step()).collect();
         Self { keys, steps }
@@ -287,16 +403,66 @@ fn durabilities(rng: &mut Rng) -> &'static [Durability] {
     ])
 }
 
+fn belief(rng: &mut Rng) -> Belief {
+    rng.pick(&[
+        Belief::Value,
+        Belief::Value,
+        Belief::Value,
+        Belief::Unchanged,
+        Belief::Unchanged,
+        Belief::Unchanged,
+        Belief::Absent,
+        Belief::OtherValue,
+        Belief::UnchangedTooLong,
+    ])
+}
+
 struct Writer {
     keys: Rc<[Vec<u8>]>,
     mix: Mix,
     durabilities: &'static [Durability],
     next_value: u32,
     rng: Rng,
+    buckets: Option<Buckets>,
+}
+
+/// Slots and conditions, with chance of their own.
+struct Buckets {
+    rng: Rng,
+    /// Whether there should be a bucket in each slot, as far as the history knows.
+    there: Vec<bool>,
+    /// So many steps out of a hundred are about buckets and conditions.
+    percent: u64,
+}
+
+impl Buckets {
+    fn random(mut rng: Rng, histories_percent: u64) -> Option<Self> {
+        rng.percent(histories_percent).then(|| {
+            let mut there = vec![false; rng.pick(&[2, 2, 3, 4])];
+            there[DEFAULT_SLOT] = true;
+            Self { percent: rng.pick(&[10, 20, 40]), there, rng }
+        })
+    }
+
+    /// A slot whose bucket should be there.
+    fn slot(&mut self) -> usize {
+        loop {
+            let slot = self.rng.index(self.there.len());
+            if self.there[slot] {
+                return slot;
+            }
+        }
+    }
 }
 
 impl Writer {
     fn step(&mut self) -> Step {
+        if let Some(buckets) = &mut self.buckets
+            && buckets.rng.percent(buckets.percent)
+        {
+            let rng = buckets.rng.fork();
+            return self.about_buckets(rng);
+        }
         let Mix { writes, reads, upkeep, reopens, .. } = self.mix;
         let draw = self.rng.below(writes + reads + upkeep + reopens);
         if draw < writes {
@@ -316,19 +482,36 @@ impl Writer {
             0..75 => Step::One(self.op(), durability),
             75..98 => {
                 let length = self.rng.pick(&[0, 1, 2, 3, 5, 10, 40]);
-                Step::Batch((0..length).map(|_| self.op()).collect(), durability)
+                Step::Batch(self.ops(length), durability)
             }
             _ => Step::Refused(self.rng.pick(&[Refused::EmptyKey, Refused::LongKey, Refused::Batch])),
         }
     }
 
+    fn ops(&mut self, length: usize) -> Vec<Op> {
+        (0..length).map(|_| self.op()).collect()
+    }
+
     fn op(&mut self) -> Op {
-        let key = self.key();
-        if self.rng.percent(30) { Op::Delete(key) } else { Op::Put(key, self.value()) }
+        let place = self.place();
+        if self.rng.percent(30) { Op::Delete(place) } else { Op::Put(place, self.value()) }
+    }
+
+    fn place(&mut self) -> Place {
+        Place { slot: self.slot(), key: self.key() }
     }
 
     fn key(&mut self) -> usize {
         self.rng.index(self.keys.len())
+    }
+
+    fn slot(&mut self) -> usize {
+        self.buckets.as_mut().map_or(DEFAULT_SLOT, Buckets::slot)
+    }
+
+    /// One of few keys, so that steps meet that need a certain value.
+    fn busy_place(&mut self, buckets: &mut Rng) -> Place {
+        Place { slot: self.slot(), key: buckets.index(self.keys.len().min(4)) }
     }
 
     fn value(&mut self) -> Value {
@@ -347,16 +530,17 @@ impl Writer {
 
     fn read(&mut self) -> Step {
         match self.rng.below(100) {
-            0..30 => Step::Get { key: self.key(), snapshot: self.snapshot() },
+            0..30 => Step::Get { place: self.place(), snapshot: self.snapshot() },
             30..36 => {
                 let count = self.rng.pick(&[0, 1, 4, 20]);
-                Step::GetMany((0..count).map(|_| self.key()).collect())
+                Step::GetMany { slot: self.slot(), keys: (0..count).map(|_| self.key()).collect() }
             }
-            36..42 => Step::Contains(self.key()),
+            36..42 => Step::Contains(self.place()),
             42..62 => {
-                Step::Scan { range: self.range(), options: self.scan_options(), snapshot: self.snapshot() }
+                let (slot, range) = (self.slot(), self.range());
+                Step::Scan { slot, range, options: self.scan_options(), snapshot: self.snapshot() }
             }
-            62..68 => Step::OpenCursor(self.range(), self.scan_options()),
+            62..68 => Step::OpenCursor(self.slot(), self.range(), self.scan_options()),
             68..84 => {
                 let entries = self.rng.pick(&[1, 1, 3, 10, 100]);
                 Step::Advance { cursor: self.rng.index(10), entries }
@@ -407,6 +591,69 @@ impl Writer {
         }
     }
 
+    /// A step about buckets or conditions.
+    fn about_buckets(&mut self, mut rng: Rng) -> Step {
+        let durability = rng.pick(self.durabilities);
+        match rng.below(100) {
+            0..32 => self.create_or_drop(&mut rng),
+            32..37 => Step::Buckets { snapshot: rng.index(10) },
+            37..46 => {
+                let acts = [
+                    MissingAct::Put,
+                    MissingAct::Delete,
+                    MissingAct::Batch,
+                    MissingAct::Condition,
+                    MissingAct::Increment,
+                    MissingAct::Get,
+                    MissingAct::GetMany,
+                    MissingAct::Contains,
+                    MissingAct::GetWithSequence,
+                    MissingAct::Scan,
+                ];
+                Step::UseMissing { which: rng.index(100), act: rng.pick(&acts), key: self.key() }
+            }
+            46..70 => {
+                let count = rng.pick(&[0, 1, 1, 1, 2, 4]);
+                let conditions = (0..count).map(|_| (self.busy_place(&mut rng), belief(&mut rng))).collect();
+                let (ops, more) = (rng.pick(&[0, 1, 1, 2, 5]), self.busy_place(&mut rng));
+                let mut ops = self.ops(ops);
+                ops.push(Op::Put(more, self.value()));
+                Step::WriteIf { conditions, ops, durability }
+            }
+            70..86 => {
+                let delta = rng.pick(&[1, 1, -1, 1_000, -77, i64::MAX, i64::MIN]);
+                Step::Increment(self.busy_place(&mut rng), delta, durability)
+            }
+            86..93 => Step::GetWithSequence(self.place()),
+            93..96 => Step::Refused(rng.pick(&[Refused::EmptyName, Refused::LongName, Refused::DropDefault])),
+            // A bucket that need not be there.
+            _ => {
+                let place = Place { slot: self.any_slot(&mut rng), key: self.key() };
+                match rng.below(3) {
+                    0 => Step::One(Op::Put(place, self.value()), durability),
+                    1 => {
+                        let mut ops = self.ops(2);
+                        ops.insert(rng.index(3), Op::Delete(place));
+                        Step::Batch(ops, durability)
+                    }
+                    _ => Step::Get { place, snapshot: self.snapshot() },
+                }
+            }
+        }
+    }
+
+    fn create_or_drop(&mut self, rng: &mut Rng) -> Step {
+        let slot = 1 + self.any_slot(rng).saturating_sub(1);
+        let Some(Buckets { there, .. }) = &mut self.buckets else { return Step::CreateBucket(slot) };
+        let drops = there[slot] && rng.percent(45);
+        there[slot] = !drops;
+        if drops { Step::DropBucket(slot) } else { Step::CreateBucket(slot) }
+    }
+
+    fn any_slot(&self, rng: &mut Rng) -> usize {
+        self.buckets.as_ref().map_or(DEFAULT_SLOT, |buckets| rng.index(buckets.there.len()))
+    }
+
     fn reopen(&mut self) -> Step {
         let seed = self.rng.next_u64();
         match self.rng.below(100) {
@@ -418,15 +665,19 @@ impl Writer {
 
     fn stale_act(&mut self) -> StaleAct {
         match self.rng.below(10) {
-            0..2 => StaleAct::Put(self.key(), self.rng.pick(self.durabilities)),
-            2 => StaleAct::Put(self.key(), Durability::Synced),
-            3 => StaleAct::Delete(self.key()),
+            0..2 => StaleAct::Put(self.place(), self.rng.pick(self.durabilities)),
+            2 => StaleAct::Put(self.place(), Durability::Synced),
+            3 => StaleAct::Delete(self.place()),
             4 => StaleAct::FlushDeferred,
             5 => StaleAct::Sync,
             6 => StaleAct::Flush,
             7 => StaleAct::Maintain,
+            8 if self.buckets.is_some() && self.rng.percent(60) => match self.slot() {
+                DEFAULT_SLOT => StaleAct::CreateBucket,
+                slot => StaleAct::DropBucket(slot),
+            },
             8 => StaleAct::Compact,
-            _ if self.rng.percent(50) => StaleAct::Get(self.key()),
+            _ if self.rng.percent(50) => StaleAct::Get(self.place()),
             _ => StaleAct::Close,
         }
     }

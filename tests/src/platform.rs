@@ -9,8 +9,8 @@ pub(crate) use native::read_file;
 
 use esker_engine::env::ManualClock;
 use esker_engine::{
-    Batch, Checkpoint, Durability, KeyRange, Kinds, Options, Pressure, Progress, Result, ScanOptions,
-    Verification,
+    Batch, Bucket, Checkpoint, Condition, ConditionalWrite, Durability, Key, KeyRange, Kinds, Options,
+    Pressure, Progress, Result, ScanOptions, Verification,
 };
 
 /// A key with its value.
@@ -58,19 +58,39 @@ pub trait Store {
     type Cursor: Cursor;
 
     /// Sets a key.
-    fn put(&mut self, key: &[u8], value: &[u8], durability: Durability) -> Result<u64>;
+    fn put(&mut self, key: Key<'_>, value: &[u8], durability: Durability) -> Result<u64>;
     /// Removes a key.
-    fn delete(&mut self, key: &[u8], durability: Durability) -> Result<u64>;
+    fn delete(&mut self, key: Key<'_>, durability: Durability) -> Result<u64>;
     /// Applies a batch.
     fn write(&mut self, batch: &Batch, durability: Durability) -> Result<u64>;
+    /// Applies a batch if keys are as expected.
+    fn write_if(
+        &mut self,
+        batch: &Batch,
+        conditions: &[Condition<'_>],
+        durability: Durability,
+    ) -> Result<ConditionalWrite>;
+    /// Adds to the number that a key holds. Returns the sum and the write's sequence number.
+    fn increment(&mut self, key: Key<'_>, delta: i64, durability: Durability) -> Result<(i64, u64)>;
+
+    /// The bucket of this name, which is made where there is none.
+    fn create_bucket(&mut self, name: &str) -> Result<Bucket>;
+    /// Drops the bucket of this name. Returns whether there was one.
+    fn drop_bucket(&mut self, name: &str) -> Result<bool>;
+    /// All buckets with their names, in the order of their numbers.
+    fn buckets(&mut self, at: Option<&Self::Snapshot>) -> Result<Vec<(Bucket, String)>>;
+    /// The bucket of this name.
+    fn bucket(&mut self, name: &str, at: Option<&Self::Snapshot>) -> Result<Option<Bucket>>;
 
     /// The value of a key.
-    fn get(&mut self, key: &[u8], at: Option<&Self::Snapshot>) -> Result<Option<Vec<u8>>>;
-    /// The values of many keys.
-    fn get_many(&mut self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>>;
+    fn get(&mut self, key: Key<'_>, at: Option<&Self::Snapshot>) -> Result<Option<Vec<u8>>>;
+    /// The value of a key, and the sequence number of the write that made it.
+    fn get_with_sequence(&mut self, key: Key<'_>) -> Result<Option<(Vec<u8>, u64)>>;
+    /// The values of many keys of a bucket.
+    fn get_many(&mut self, bucket: Bucket, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>>;
     /// Whether a key is there.
-    fn contains(&mut self, key: &[u8]) -> Result<bool>;
-    /// Begins to read a range.
+    fn contains(&mut self, key: Key<'_>) -> Result<bool>;
+    /// Begins to read a range of the bucket that the options name.
     fn scan(
         &mut self,
         range: &KeyRange,
@@ -119,9 +139,11 @@ pub trait Reader {
 
     /// Sees what the primary has handed over by now. Returns the sequence number of the last write that is seen.
     fn catch_up(&mut self) -> Result<u64>;
+    /// All buckets that are seen, with their names, in the order of their numbers.
+    fn buckets(&mut self) -> Result<Vec<(Bucket, String)>>;
     /// The value of a key.
-    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>>;
-    /// Begins to read a range.
+    fn get(&mut self, key: Key<'_>) -> Result<Option<Vec<u8>>>;
+    /// Begins to read a range of the bucket that the options name.
     fn scan(&mut self, range: &KeyRange, options: ScanOptions) -> Result<Self::Cursor>;
     /// The files of what is seen.
     fn checkpoint(&mut self) -> Result<Checkpoint>;

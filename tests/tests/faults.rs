@@ -18,6 +18,7 @@ const MIX: Mix = Mix {
     key_bytes: 1_000,
     value_bytes: 5_000,
     large_percent: 2,
+    buckets_percent: 50,
 };
 
 #[test]

@@ -145,21 +145,23 @@ fn follow_to(reader: &mut Reader<MemFs>, journal: &Journal, rng: &mut Rng) -> St
 
 /// Judges what a reader sees of writes of which so many were handed over when it looked.
 fn check<F: Fs>(view: &ReadView<F>, journal: &Journal, handed_over: usize) -> State {
-    let (seen, state) = journal.point(view.sequence());
+    let found = read(view).expect("a reader reads");
+    let (seen, state) = journal.point(view.sequence(), &found);
     assert!(seen >= handed_over, "{handed_over} writes had been handed over, and only {seen} are seen");
-    assert_same(&read(view).expect("a reader reads"), &state, "in a reader");
+    assert_same(&found, &state, "in a reader");
     state
 }
 
-/// Reads by a scan, and sees that gets agree.
+/// Reads by a scan of each bucket, and sees that gets agree.
 fn read<F: Fs>(view: &ReadView<F>) -> Result<State> {
-    let mut state = State::new();
-    let mut cursor = view.scan(KeyRange::all(), ScanOptions::default())?;
-    while let Some((key, value)) = cursor.next()? {
-        state.insert(key.to_vec(), value.into());
-    }
-    for (key, value) in &state {
-        assert_eq!(view.get(key)?.as_deref(), Some(value.as_ref()));
+    let mut state = State::default();
+    for (bucket, name) in view.buckets().buckets()? {
+        state.create(bucket, name);
+        let mut cursor = view.scan(KeyRange::all(), ScanOptions { bucket, ..ScanOptions::default() })?;
+        while let Some((key, value)) = cursor.next()? {
+            assert_eq!(view.get((bucket, key))?.as_deref(), Some(value));
+            state.set(bucket, key.to_vec(), Some(value.into()));
+        }
     }
     Ok(state)
 }

@@ -2,9 +2,10 @@
 //! and at least all that had been handed to the operating system when they looked.
 
 use esker_engine::env::{File, Fs, ManualClock, MemFs};
-use esker_engine::{Checkpoint, Db, KeyRange, Options, RecoveryMode, Result, ScanOptions};
+use esker_engine::{Bucket, Checkpoint, Db, Key, KeyRange, Options, RecoveryMode, Result};
 
-use super::reads::{assert_value, read_state};
+use super::buckets::expect_missing;
+use super::reads::{assert_value, read_all, read_buckets};
 use super::{Driver, round};
 use crate::journal::{End, State, assert_same};
 use crate::options;
@@ -57,14 +58,22 @@ impl<P: Platform> Driver<P> {
         let Follower { reader, seen } = &mut self.readers[index];
         let sequence = reader.catch_up()?;
         assert!(sequence >= *seen, "a reader that has seen write {seen} goes back to {sequence}");
-        let (writes, state) = self.journal.point(sequence);
+        let buckets = reader.buckets()?;
+        let found = read_buckets(buckets, |options| reader.scan(&KeyRange::all(), options))?;
+        let (writes, state) = self.journal.point(sequence, &found);
         assert!(writes >= least, "{least} writes were there to be seen, and a reader sees {writes}");
         *seen = sequence;
 
-        let mut cursor = reader.scan(&KeyRange::all(), ScanOptions::default())?;
-        assert_same(&read_state(&mut cursor)?, &state, "in a reader");
-        for key in self.keys.iter().step_by(3) {
-            assert_value(key, reader.get(key)?.as_deref(), state.get(key).map(AsRef::as_ref));
+        assert_same(&found, &state, "in a reader");
+        let buckets: Vec<Bucket> = state.buckets().map(|(bucket, _)| bucket).collect();
+        for (bytes, &bucket) in self.keys.iter().step_by(3).zip(buckets.iter().cycle()) {
+            let key = Key::from((bucket, bytes));
+            assert_value(key, reader.get(key)?.as_deref(), state.get(bucket, bytes).map(AsRef::as_ref));
+        }
+        let missing =
+            self.journal.missing_buckets().into_iter().find(|&bucket| state.entries(bucket).is_none());
+        if let Some(bucket) = missing {
+            expect_missing(reader.get(Key::from((bucket, b"key"))))?;
         }
         if sequence % CHECKPOINT_EVERY == 0 {
             let checkpoint = reader.checkpoint()?;
@@ -92,9 +101,8 @@ fn check_checkpoint<P: Platform>(platform: &P, checkpoint: &Checkpoint, state: &
     disk.sync_dir().expect("nothing fails in memory");
     let options =
         Options { recovery: RecoveryMode::Absolute, create_if_missing: false, ..Options::default() };
-    let copy = Db::open(disk, ManualClock::new(), options).expect("a checkpoint is a sound store");
+    let mut copy = Db::open(disk, ManualClock::new(), options).expect("a checkpoint is a sound store");
     assert_eq!(copy.last_sequence(), checkpoint.sequence);
-    let mut cursor = copy.scan(KeyRange::all(), ScanOptions::default()).expect("it is sound");
-    assert_same(&read_state(&mut cursor)?, state, "in a checkpoint");
+    assert_same(&read_all(&mut copy)?, state, "in a checkpoint");
     Ok(())
 }

@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::ops::Bound;
 use std::rc::Rc;
 
-use esker_engine::{KeyRange, Result, ScanOptions};
+use esker_engine::{Bucket, Key, KeyRange, Result, ScanOptions};
 
+use super::buckets::{expect_missing, name};
 use super::{Driver, round};
-use crate::journal::{State, Value, show};
+use crate::history::Place;
+use crate::journal::{Entries, State, Value, show};
 use crate::platform::{Cursor, Platform, Store, read_to_end};
 
 /// A cursor, and what it has yet to answer.
@@ -19,59 +21,117 @@ pub(super) struct OpenCursor<C> {
 type Expected = (Vec<u8>, Value);
 
 impl<P: Platform> Driver<P> {
-    pub(super) fn get(&mut self, key: usize, snapshot: Option<usize>) -> Result<()> {
-        let bytes = self.keys[key].clone();
-        let (found, expected) = match snapshot.and_then(|snapshot| round(snapshot, self.snapshots.len())) {
-            Some(index) => {
-                let store = self.store.as_mut().expect("the test goes on only with an open store");
-                let (snapshot, state) = &self.snapshots[index];
-                (store.get(&bytes, Some(snapshot))?, state.get(&bytes))
-            }
-            None => (self.store().get(&bytes, None)?, self.journal.live().get(&bytes)),
-        };
-        assert_value(&bytes, found.as_deref(), expected.map(AsRef::as_ref));
-        Ok(())
+    pub(super) fn get(&mut self, place: Place, snapshot: Option<usize>) -> Result<()> {
+        let snapshot = snapshot.and_then(|snapshot| round(snapshot, self.snapshots.len()));
+        let buckets = self.buckets_of(place.slot, snapshot);
+        buckets.into_iter().try_for_each(|bucket| self.get_in(bucket, place.key, snapshot))
     }
 
-    pub(super) fn get_many(&mut self, keys: &[usize]) -> Result<()> {
-        let keys: Vec<Vec<u8>> = keys.iter().map(|&key| self.keys[key].clone()).collect();
-        let found = self.store().get_many(&keys)?;
-        assert_eq!(found.len(), keys.len());
-        for (key, found) in keys.iter().zip(found) {
-            assert_value(key, found.as_deref(), self.journal.live().get(key).map(AsRef::as_ref));
+    pub(super) fn get_in(&mut self, bucket: Bucket, key: usize, snapshot: Option<usize>) -> Result<()> {
+        let store = self.store.as_mut().expect("the test goes on only with an open store");
+        let pinned = snapshot.map(|index| &self.snapshots[index]);
+        let key = Key::from((bucket, &self.keys[key]));
+        let found = store.get(key, pinned.map(|(snapshot, _)| snapshot));
+        match entries_seen(pinned.map(|(_, state)| state), self.journal.live(), bucket) {
+            Some(entries) => assert_value(key, found?.as_deref(), entries.get(key.bytes).map(AsRef::as_ref)),
+            None => expect_missing(found)?,
         }
         Ok(())
     }
 
-    pub(super) fn contains(&mut self, key: usize) -> Result<()> {
-        let key = self.keys[key].clone();
-        let found = self.store().contains(&key)?;
-        assert_eq!(found, self.journal.live().contains_key(&key), "whether {} is there", show(&key));
+    /// The bucket of a slot; from a snapshot the one that it sees and the one that is there now.
+    fn buckets_of(&self, slot: usize, snapshot: Option<usize>) -> Vec<Bucket> {
+        let name = name(slot);
+        let mut buckets = vec![self.bucket(slot)];
+        if let Some(index) = snapshot {
+            let (_, state) = &self.snapshots[index];
+            buckets.extend(state.bucket(&name));
+            buckets.dedup();
+        }
+        buckets
+    }
+
+    pub(super) fn get_many(&mut self, slot: usize, keys: &[usize]) -> Result<()> {
+        let bucket = self.bucket(slot);
+        let keys: Vec<Vec<u8>> = keys.iter().map(|&key| self.keys[key].clone()).collect();
+        let found = self.store().get_many(bucket, &keys);
+        let Some(entries) = self.journal.live().entries(bucket) else {
+            // No question, no answer.
+            return if keys.is_empty() { found.map(drop) } else { expect_missing(found) };
+        };
+        let found = found?;
+        assert_eq!(found.len(), keys.len());
+        for (key, found) in keys.iter().zip(found) {
+            let expected = entries.get(key).map(AsRef::as_ref);
+            assert_value(Key::from((bucket, key)), found.as_deref(), expected);
+        }
+        Ok(())
+    }
+
+    pub(super) fn contains(&mut self, place: Place) -> Result<()> {
+        let bucket = self.bucket(place.slot);
+        let bytes = self.keys[place.key].clone();
+        let found = self.store().contains(Key::from((bucket, &bytes)));
+        match self.journal.live().entries(bucket) {
+            Some(entries) => {
+                assert_eq!(found?, entries.contains_key(&bytes), "whether {} is there", show(&bytes));
+            }
+            None => expect_missing(found)?,
+        }
+        Ok(())
+    }
+
+    pub(super) fn get_with_sequence(&mut self, place: Place) -> Result<()> {
+        let bucket = self.bucket(place.slot);
+        let bytes = self.keys[place.key].clone();
+        let key = Key::from((bucket, &bytes));
+        let found = self.store().get_with_sequence(key);
+        let Some(entries) = self.journal.live().entries(bucket) else { return expect_missing(found) };
+        let (value, sequence) = found?.unzip();
+        let expected = entries.get(&bytes);
+        assert_value(key, value.as_deref(), expected.map(AsRef::as_ref));
+        let written = expected.and_then(|_| self.journal.written(key));
+        assert_eq!(sequence, written, "which write gave {} its value", show(&bytes));
         Ok(())
     }
 
     pub(super) fn scan(
+        &mut self,
+        slot: usize,
+        range: &KeyRange,
+        options: ScanOptions,
+        snapshot: Option<usize>,
+    ) -> Result<()> {
+        let snapshot = snapshot.and_then(|snapshot| round(snapshot, self.snapshots.len()));
+        for bucket in self.buckets_of(slot, snapshot) {
+            self.scan_in(range, ScanOptions { bucket, ..options }, snapshot)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn scan_in(
         &mut self,
         range: &KeyRange,
         options: ScanOptions,
         snapshot: Option<usize>,
     ) -> Result<()> {
         let store = self.store.as_mut().expect("the test goes on only with an open store");
-        let (cursor, state) = match snapshot.and_then(|snapshot| round(snapshot, self.snapshots.len())) {
-            Some(index) => {
-                let (snapshot, state) = &self.snapshots[index];
-                (store.scan(range, options, Some(snapshot))?, state)
-            }
-            None => (store.scan(range, options, None)?, self.journal.live()),
+        let pinned = snapshot.map(|index| &self.snapshots[index]);
+        let cursor = store.scan(range, options, pinned.map(|(snapshot, _)| snapshot));
+        let state = pinned.map(|(_, state)| state);
+        let Some(entries) = entries_seen(state, self.journal.live(), options.bucket) else {
+            return expect_missing(cursor.map(drop));
         };
-        let mut scan = OpenCursor { cursor, ahead: expected_entries(state, range, options) };
-        scan.advance(usize::MAX)
+        OpenCursor { cursor: cursor?, ahead: expected_entries(entries, range, options) }.advance(usize::MAX)
     }
 
-    pub(super) fn open_cursor(&mut self, range: &KeyRange, options: ScanOptions) -> Result<()> {
-        let cursor = self.store().scan(range, options, None)?;
-        self.cursors
-            .push(OpenCursor { cursor, ahead: expected_entries(self.journal.live(), range, options) });
+    pub(super) fn open_cursor(&mut self, slot: usize, range: &KeyRange, options: ScanOptions) -> Result<()> {
+        let options = ScanOptions { bucket: self.bucket(slot), ..options };
+        let cursor = self.store().scan(range, options, None);
+        let Some(entries) = self.journal.live().entries(options.bucket) else {
+            return expect_missing(cursor.map(drop));
+        };
+        self.cursors.push(OpenCursor { cursor: cursor?, ahead: expected_entries(entries, range, options) });
         if self.cursors.len() > 5 {
             self.cursors.remove(0);
         }
@@ -125,23 +185,42 @@ impl<C: Cursor> OpenCursor<C> {
     }
 }
 
-/// All that a store holds, by one scan.
+/// All that a store holds, by a scan of each bucket.
 pub fn read_all(store: &mut impl Store) -> Result<State> {
-    let mut cursor = store.scan(&KeyRange::all(), ScanOptions::default(), None)?;
-    read_state(&mut cursor)
+    let buckets = store.buckets(None)?;
+    read_buckets(buckets, |options| store.scan(&KeyRange::all(), options, None))
 }
 
-/// All that a scan from the first key to the last gives.
-pub(super) fn read_state(cursor: &mut impl Cursor) -> Result<State> {
-    let mut state = State::new();
-    for (key, value) in read_to_end(cursor)? {
-        assert!(state.last_key_value().is_none_or(|(last, _)| *last < key), "a scan goes upward");
-        state.insert(key, value.into());
+/// All that scans of buckets from the first key to the last give.
+pub(super) fn read_buckets<C: Cursor>(
+    buckets: Vec<(Bucket, String)>,
+    mut scan: impl FnMut(ScanOptions) -> Result<C>,
+) -> Result<State> {
+    let mut state = State::default();
+    for (bucket, name) in buckets {
+        state.create(bucket, &name);
+        let mut last = None;
+        for (key, value) in read_to_end(&mut scan(ScanOptions { bucket, ..ScanOptions::default() })?)? {
+            assert!(last.is_none_or(|last| last < key), "a scan goes upward");
+            state.set(bucket, key.clone(), Some(value.into()));
+            last = Some(key);
+        }
     }
     Ok(state)
 }
 
-fn expected_entries(state: &State, range: &KeyRange, options: ScanOptions) -> VecDeque<Expected> {
+/// Empty, as a bucket is to a snapshot that is older.
+const NOTHING: &Entries = &Entries::new();
+
+/// What is seen of a bucket, in the pinned state or else in the one of now; `None` where it is not there.
+fn entries_seen<'a>(pinned: Option<&'a State>, live: &'a State, bucket: Bucket) -> Option<&'a Entries> {
+    match pinned {
+        Some(pinned) => pinned.entries(bucket).or_else(|| live.entries(bucket).map(|_| NOTHING)),
+        None => live.entries(bucket),
+    }
+}
+
+fn expected_entries(entries: &Entries, range: &KeyRange, options: ScanOptions) -> VecDeque<Expected> {
     let start = range.start.as_deref().map_or(Bound::Unbounded, Bound::Included);
     let end = range.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
     if let (Bound::Included(start), Bound::Excluded(end)) = (start, end)
@@ -153,7 +232,7 @@ fn expected_entries(state: &State, range: &KeyRange, options: ScanOptions) -> Ve
     let entry = |(key, value): (&Vec<u8>, &Rc<[u8]>)| {
         (key.clone(), if options.keys_only { Rc::clone(&empty) } else { Rc::clone(value) })
     };
-    let forward = state.range::<[u8], _>((start, end));
+    let forward = entries.range::<[u8], _>((start, end));
     let limit = options.limit.map_or(usize::MAX, |limit| limit as usize);
     if options.reverse {
         forward.rev().take(limit).map(entry).collect()
@@ -162,11 +241,18 @@ fn expected_entries(state: &State, range: &KeyRange, options: ScanOptions) -> Ve
     }
 }
 
-pub(super) fn assert_value(key: &[u8], found: Option<&[u8]>, expected: Option<&[u8]>) {
+pub(super) fn assert_value(key: Key<'_>, found: Option<&[u8]>, expected: Option<&[u8]>) {
     let text = |value: Option<&[u8]>| {
         value.map_or_else(|| "nothing".to_owned(), |bytes| format!("{:?}", show(bytes)))
     };
-    assert!(found == expected, "{} is {}, and should be {}", show(key), text(found), text(expected));
+    assert!(
+        found == expected,
+        "{} of bucket {} is {}, and should be {}",
+        show(key.bytes),
+        key.bucket,
+        text(found),
+        text(expected)
+    );
 }
 
 fn show_entry(entry: Option<(&[u8], &[u8])>) -> String {

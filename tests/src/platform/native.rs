@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use esker_engine::env::{Effect, Fault, FaultFs, File, Fs, ManualClock};
 use esker_engine::{
-    Batch, Bucket, Checkpoint, Db, Durability, Error, ErrorKind, Job, JobResult, KeyRange, Kinds, Options,
-    Pressure, Progress, Result, RunningJob, ScanOptions, Snapshot, Verification,
+    Batch, Bucket, Catalogue, Checkpoint, Condition, ConditionalWrite, Db, Durability, Error, ErrorKind, Job,
+    JobResult, Key, KeyRange, Kinds, Options, Pressure, Progress, Result, RunningJob, ScanOptions, Snapshot,
+    Verification,
 };
 
 use esker_engine::job::Step;
@@ -66,15 +67,19 @@ fn run<F: Fs + Clone>(fs: &FaultFs<F>, job: &[u8], slice_bytes: u64) -> Result<V
     }
 }
 
+fn list(catalogue: &Catalogue) -> Result<Vec<(Bucket, String)>> {
+    Ok(catalogue.buckets()?.map(|(bucket, name)| (bucket, name.to_owned())).collect())
+}
+
 impl<F: Fs + Clone> Store for Db<F, ManualClock> {
     type Snapshot = Snapshot;
     type Cursor = esker_engine::Cursor<F>;
 
-    fn put(&mut self, key: &[u8], value: &[u8], durability: Durability) -> Result<u64> {
+    fn put(&mut self, key: Key<'_>, value: &[u8], durability: Durability) -> Result<u64> {
         Db::put(self, key, value, durability)
     }
 
-    fn delete(&mut self, key: &[u8], durability: Durability) -> Result<u64> {
+    fn delete(&mut self, key: Key<'_>, durability: Durability) -> Result<u64> {
         Db::delete(self, key, durability)
     }
 
@@ -82,18 +87,57 @@ impl<F: Fs + Clone> Store for Db<F, ManualClock> {
         Db::write(self, batch, durability)
     }
 
-    fn get(&mut self, key: &[u8], at: Option<&Snapshot>) -> Result<Option<Vec<u8>>> {
+    fn write_if(
+        &mut self,
+        batch: &Batch,
+        conditions: &[Condition<'_>],
+        durability: Durability,
+    ) -> Result<ConditionalWrite> {
+        Db::write_if(self, batch, conditions, durability)
+    }
+
+    fn increment(&mut self, key: Key<'_>, delta: i64, durability: Durability) -> Result<(i64, u64)> {
+        Db::increment(self, key, delta, durability)
+    }
+
+    fn create_bucket(&mut self, name: &str) -> Result<Bucket> {
+        Db::create_bucket(self, name)
+    }
+
+    fn drop_bucket(&mut self, name: &str) -> Result<bool> {
+        Db::drop_bucket(self, name)
+    }
+
+    fn buckets(&mut self, at: Option<&Snapshot>) -> Result<Vec<(Bucket, String)>> {
+        match at {
+            Some(snapshot) => list(&self.buckets_at(snapshot)?),
+            None => list(Db::buckets(self)),
+        }
+    }
+
+    fn bucket(&mut self, name: &str, at: Option<&Snapshot>) -> Result<Option<Bucket>> {
+        match at {
+            Some(snapshot) => self.buckets_at(snapshot)?.bucket(name),
+            None => Db::buckets(self).bucket(name),
+        }
+    }
+
+    fn get(&mut self, key: Key<'_>, at: Option<&Snapshot>) -> Result<Option<Vec<u8>>> {
         match at {
             Some(snapshot) => self.get_at(snapshot, key),
             None => Db::get(self, key),
         }
     }
 
-    fn get_many(&mut self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
-        Db::get_many(self, Bucket::DEFAULT, keys)
+    fn get_with_sequence(&mut self, key: Key<'_>) -> Result<Option<(Vec<u8>, u64)>> {
+        Db::get_with_sequence(self, key)
     }
 
-    fn contains(&mut self, key: &[u8]) -> Result<bool> {
+    fn get_many(&mut self, bucket: Bucket, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
+        Db::get_many(self, bucket, keys)
+    }
+
+    fn contains(&mut self, key: Key<'_>) -> Result<bool> {
         Db::contains(self, key)
     }
 
@@ -181,7 +225,11 @@ impl<F: Fs + Clone> Reader for esker_engine::Reader<F> {
         esker_engine::Reader::catch_up(self)
     }
 
-    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    fn buckets(&mut self) -> Result<Vec<(Bucket, String)>> {
+        list(esker_engine::Reader::buckets(self))
+    }
+
+    fn get(&mut self, key: Key<'_>) -> Result<Option<Vec<u8>>> {
         esker_engine::Reader::get(self, key)
     }
 

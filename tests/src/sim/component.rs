@@ -6,19 +6,18 @@ use std::rc::Rc;
 
 use esker_engine::env::ManualClock;
 use esker_engine::{
-    Batch, Checkpoint, Durability, Job, KeyRange, Kinds, Options, Pressure, Progress, Result, ScanOptions,
-    Verification,
+    Batch, Bucket, Checkpoint, Condition, ConditionalWrite, Durability, Job, Key, KeyRange, Kinds, Options,
+    Pressure, Progress, Result, ScanOptions, Verification,
 };
 use wasmtime::component::ResourceAny;
 
+use super::bindings::esker::kv::types::Error as WitError;
 use super::convert;
 use super::host::{Birth, Deaths, Files, Instance, Quirks};
 use crate::platform::{Cursor, Entry, Platform, Reader, Store, Worker, read_file};
 use crate::rounds::{Machine, Simulated, Trouble};
 use crate::seed::Rng;
 
-/// The bucket that histories write to.
-const DEFAULT: u32 = 0;
 /// The memory that a worker has for open tables.
 const WORKER_BYTES: u64 = 100_000;
 
@@ -165,17 +164,20 @@ impl Store for ComponentStore {
     type Snapshot = ComponentSnapshot;
     type Cursor = ComponentCursor;
 
-    fn put(&mut self, key: &[u8], value: &[u8], durability: Durability) -> Result<u64> {
+    fn put(&mut self, key: Key<'_>, value: &[u8], durability: Durability) -> Result<u64> {
         let durability = convert::durability(durability);
         self.instance.call(|live| {
-            live.kv.store().call_put(&mut live.wasm, self.store, DEFAULT, key, value, durability)
+            let (bucket, key) = (key.bucket.number(), key.bytes);
+            live.kv.store().call_put(&mut live.wasm, self.store, bucket, key, value, durability)
         })
     }
 
-    fn delete(&mut self, key: &[u8], durability: Durability) -> Result<u64> {
+    fn delete(&mut self, key: Key<'_>, durability: Durability) -> Result<u64> {
         let durability = convert::durability(durability);
-        self.instance
-            .call(|live| live.kv.store().call_delete(&mut live.wasm, self.store, DEFAULT, key, durability))
+        self.instance.call(|live| {
+            let (bucket, key) = (key.bucket.number(), key.bytes);
+            live.kv.store().call_delete(&mut live.wasm, self.store, bucket, key, durability)
+        })
     }
 
     fn write(&mut self, batch: &Batch, durability: Durability) -> Result<u64> {
@@ -191,19 +193,89 @@ impl Store for ComponentStore {
             .call(|live| live.kv.store().call_write(&mut live.wasm, self.store, &operations, durability))
     }
 
-    fn get(&mut self, key: &[u8], at: Option<&ComponentSnapshot>) -> Result<Option<Vec<u8>>> {
-        self.instance.call(|live| match at {
-            Some(at) => live.kv.snapshot().call_get(&mut live.wasm, at.snapshot, DEFAULT, key),
-            None => live.kv.store().call_get(&mut live.wasm, self.store, DEFAULT, key),
+    fn write_if(
+        &mut self,
+        batch: &Batch,
+        conditions: &[Condition<'_>],
+        durability: Durability,
+    ) -> Result<ConditionalWrite> {
+        let durability = convert::durability(durability);
+        let conditions: Vec<_> = conditions.iter().map(convert::condition).collect();
+        let (operations, packed) = (convert::operations(batch), batch.as_packed());
+        self.instance.call(|live| {
+            let (store, wasm) = (live.kv.store(), &mut live.wasm);
+            let answer = if packed.len().is_multiple_of(2) {
+                store.call_write_packed_if(wasm, self.store, packed, &conditions, durability)?
+            } else {
+                store.call_write_if(wasm, self.store, &operations, &conditions, durability)?
+            };
+            Ok(match answer {
+                Err(WitError::ConditionFailed(places)) => {
+                    Ok(ConditionalWrite::Failed(places.into_iter().map(|place| place as usize).collect()))
+                }
+                answer => answer.map(ConditionalWrite::Written),
+            })
         })
     }
 
-    fn get_many(&mut self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
-        self.instance.call(|live| live.kv.store().call_get_many(&mut live.wasm, self.store, DEFAULT, keys))
+    fn increment(&mut self, key: Key<'_>, delta: i64, durability: Durability) -> Result<(i64, u64)> {
+        let durability = convert::durability(durability);
+        self.instance.call(|live| {
+            let (bucket, key) = (key.bucket.number(), key.bytes);
+            live.kv.store().call_increment(&mut live.wasm, self.store, bucket, key, delta, durability)
+        })
     }
 
-    fn contains(&mut self, key: &[u8]) -> Result<bool> {
-        self.instance.call(|live| live.kv.store().call_contains(&mut live.wasm, self.store, DEFAULT, key))
+    fn create_bucket(&mut self, name: &str) -> Result<Bucket> {
+        let created =
+            self.instance.call(|live| live.kv.store().call_create_bucket(&mut live.wasm, self.store, name));
+        created.map(Bucket::new)
+    }
+
+    fn drop_bucket(&mut self, name: &str) -> Result<bool> {
+        self.instance.call(|live| live.kv.store().call_drop_bucket(&mut live.wasm, self.store, name))
+    }
+
+    fn buckets(&mut self, at: Option<&ComponentSnapshot>) -> Result<Vec<(Bucket, String)>> {
+        let found = self.instance.call(|live| match at {
+            Some(at) => live.kv.snapshot().call_buckets(&mut live.wasm, at.snapshot),
+            None => live.kv.store().call_buckets(&mut live.wasm, self.store),
+        });
+        found.map(convert::buckets)
+    }
+
+    fn bucket(&mut self, name: &str, at: Option<&ComponentSnapshot>) -> Result<Option<Bucket>> {
+        let found = self.instance.call(|live| match at {
+            Some(at) => live.kv.snapshot().call_bucket(&mut live.wasm, at.snapshot, name),
+            None => live.kv.store().call_bucket(&mut live.wasm, self.store, name),
+        });
+        found.map(|bucket| bucket.map(Bucket::new))
+    }
+
+    fn get(&mut self, key: Key<'_>, at: Option<&ComponentSnapshot>) -> Result<Option<Vec<u8>>> {
+        let (bucket, key) = (key.bucket.number(), key.bytes);
+        self.instance.call(|live| match at {
+            Some(at) => live.kv.snapshot().call_get(&mut live.wasm, at.snapshot, bucket, key),
+            None => live.kv.store().call_get(&mut live.wasm, self.store, bucket, key),
+        })
+    }
+
+    fn get_with_sequence(&mut self, key: Key<'_>) -> Result<Option<(Vec<u8>, u64)>> {
+        let (bucket, key) = (key.bucket.number(), key.bytes);
+        let found = self
+            .instance
+            .call(|live| live.kv.store().call_get_with_sequence(&mut live.wasm, self.store, bucket, key));
+        found.map(|found| found.map(|versioned| (versioned.value, versioned.sequence)))
+    }
+
+    fn get_many(&mut self, bucket: Bucket, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
+        let bucket = bucket.number();
+        self.instance.call(|live| live.kv.store().call_get_many(&mut live.wasm, self.store, bucket, keys))
+    }
+
+    fn contains(&mut self, key: Key<'_>) -> Result<bool> {
+        let (bucket, key) = (key.bucket.number(), key.bytes);
+        self.instance.call(|live| live.kv.store().call_contains(&mut live.wasm, self.store, bucket, key))
     }
 
     fn scan(
@@ -213,9 +285,10 @@ impl Store for ComponentStore {
         at: Option<&ComponentSnapshot>,
     ) -> Result<ComponentCursor> {
         let (range, how) = (convert::key_range(range), convert::scan_options(options));
+        let bucket = options.bucket.number();
         let cursor = self.instance.call(|live| match at {
-            Some(at) => live.kv.snapshot().call_scan(&mut live.wasm, at.snapshot, DEFAULT, &range, how),
-            None => live.kv.store().call_scan(&mut live.wasm, self.store, DEFAULT, &range, how),
+            Some(at) => live.kv.snapshot().call_scan(&mut live.wasm, at.snapshot, bucket, &range, how),
+            None => live.kv.store().call_scan(&mut live.wasm, self.store, bucket, &range, how),
         })?;
         Ok(self.cursor(cursor, options))
     }
@@ -351,15 +424,22 @@ impl Reader for ComponentReader {
         self.instance.call(|live| live.kv.reader().call_catch_up(&mut live.wasm, self.reader))
     }
 
-    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.instance.call(|live| live.kv.reader().call_get(&mut live.wasm, self.reader, DEFAULT, key))
+    fn buckets(&mut self) -> Result<Vec<(Bucket, String)>> {
+        let found = self.instance.call(|live| live.kv.reader().call_buckets(&mut live.wasm, self.reader));
+        found.map(convert::buckets)
+    }
+
+    fn get(&mut self, key: Key<'_>) -> Result<Option<Vec<u8>>> {
+        let (bucket, key) = (key.bucket.number(), key.bytes);
+        self.instance.call(|live| live.kv.reader().call_get(&mut live.wasm, self.reader, bucket, key))
     }
 
     fn scan(&mut self, range: &KeyRange, options: ScanOptions) -> Result<ComponentCursor> {
         let (range, how) = (convert::key_range(range), convert::scan_options(options));
+        let bucket = options.bucket.number();
         let cursor = self
             .instance
-            .call(|live| live.kv.reader().call_scan(&mut live.wasm, self.reader, DEFAULT, &range, how))?;
+            .call(|live| live.kv.reader().call_scan(&mut live.wasm, self.reader, bucket, &range, how))?;
         let instance = self.instance.clone();
         Ok(ComponentCursor { instance, cursor, keys_only: options.keys_only, packed: options.reverse })
     }

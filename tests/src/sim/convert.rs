@@ -3,8 +3,9 @@
 use esker_engine::base::batch::Operation;
 use esker_engine::base::coding::Decoder;
 use esker_engine::{
-    BackPressure, Batch, Checkpoint, Compression, Durability, Error, ErrorKind, Key, KeyRange, Kinds,
-    Options, Pressure, Progress, RecoveryMode, ScanOptions, Strategy, Verification, WaitReason,
+    BackPressure, Batch, Bucket, Checkpoint, Compression, Condition, Durability, Error, ErrorKind, Expected,
+    Key, KeyRange, Kinds, Options, Pressure, Progress, RecoveryMode, ScanOptions, Strategy, Verification,
+    WaitReason,
 };
 
 use super::bindings::esker::kv::types as wit;
@@ -21,7 +22,7 @@ pub(super) fn error(error: wit::Error) -> Error {
         wit::Error::CannotOpen(message) => Error::new(ErrorKind::CannotOpen, message),
         wit::Error::NoSuchBucket(message) => Error::new(ErrorKind::NoSuchBucket, message),
         wit::Error::AccessDenied(message) => panic!("a store denies nobody anything: {message}"),
-        wit::Error::ConditionFailed(places) => panic!("no write had conditions, {places:?} failed"),
+        wit::Error::ConditionFailed(places) => panic!("this write had no conditions, {places:?} failed"),
         wit::Error::Io(message) => Error::new(ErrorKind::Io, message),
         wit::Error::Bug(message) => Error::new(ErrorKind::Bug, message),
     }
@@ -110,6 +111,22 @@ pub(super) fn operations(batch: &Batch) -> Vec<wit::Operation> {
         wit::Operation { bucket: key.bucket.number(), key: key.bytes.to_vec(), value }
     };
     batch.operations().map(operation).collect()
+}
+
+pub(super) fn condition(from: &Condition<'_>) -> wit::Condition {
+    wit::Condition {
+        bucket: from.key.bucket.number(),
+        key: from.key.bytes.to_vec(),
+        expected: match from.expected {
+            Expected::Absent => wit::Expected::Absent,
+            Expected::Equals(value) => wit::Expected::Equals(value.to_vec()),
+            Expected::UnchangedSince(sequence) => wit::Expected::UnchangedSince(sequence),
+        },
+    }
+}
+
+pub(super) fn buckets(from: Vec<wit::BucketInfo>) -> Vec<(Bucket, String)> {
+    from.into_iter().map(|bucket| (Bucket::new(bucket.number), bucket.name)).collect()
 }
 
 pub(super) fn pressure(from: maintenance::Pressure) -> Pressure {
