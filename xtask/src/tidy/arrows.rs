@@ -9,7 +9,7 @@ use super::tree::{Tree, Violation};
 
 /// For each directory with a crate of ours, the crates of ours that it may depend on. The packages
 /// are called `esker-DIRECTORY`, except xtask.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: &[(&str, &[&str])] = &[
     ("engine", &[]),
     ("component", &["engine"]),
     ("command", &["rows"]),
