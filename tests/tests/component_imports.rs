@@ -1,4 +1,5 @@
-//! The shipped component asks its host for files, clocks, randomness and a place for panic messages; nothing else.
+//! The shipped component asks its host for files, clocks, randomness and a place for panic messages; nothing else. The
+//! one that also exports `wasi:keyvalue` asks for the environment besides.
 //!
 //! A dependency that reaches for the environment, arguments or a network would add an import, and with it a demand
 //! on every host that runs the store.
@@ -23,12 +24,21 @@ const ALLOWED: [&str; 9] = [
 ];
 
 fn component() -> Vec<u8> {
-    let path = std::env::var_os("ESKER_COMPONENT").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/esker.wasm"),
+    read("ESKER_COMPONENT", "esker.wasm")
+}
+
+fn component_with_keyvalue() -> Vec<u8> {
+    read("ESKER_KEYVALUE", "esker-keyvalue.wasm")
+}
+
+/// The component that `variable` names, or the one in target/.
+fn read(variable: &str, name: &str) -> Vec<u8> {
+    let path = std::env::var_os(variable).map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target").join(name),
         PathBuf::from,
     );
     std::fs::read(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask build`", path.display()))
+        .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask build --keyvalue`", path.display()))
 }
 
 /// The names that a component imports or exports, by the outermost sections only.
@@ -69,4 +79,23 @@ fn the_component_exports_the_contract() {
     let (_, exports) = names(&component());
     let contract = ["esker:kv/kv-store@0.1.0", "esker:kv/maintenance@0.1.0"].map(String::from);
     assert_eq!(exports, BTreeSet::from(contract));
+}
+
+#[test]
+fn the_component_with_keyvalue_asks_for_the_environment_and_no_more() {
+    let (plain, _) = names(&component());
+    let (imports, _) = names(&component_with_keyvalue());
+    let more: Vec<_> = imports.difference(&plain).collect();
+    assert_eq!(more, ["wasi:cli/environment@0.2.12"]);
+}
+
+#[test]
+fn the_component_with_keyvalue_exports_both_drafts_beside_the_contract() {
+    let (_, exports) = names(&component_with_keyvalue());
+    let mut expected =
+        BTreeSet::from(["kv-store", "maintenance"].map(|name| format!("esker:kv/{name}@0.1.0")));
+    for draft in ["0.2.0-draft", "0.2.0-draft2"] {
+        expected.extend(["store", "atomics", "batch"].map(|name| format!("wasi:keyvalue/{name}@{draft}")));
+    }
+    assert_eq!(exports, expected);
 }
