@@ -46,6 +46,25 @@ impl Row {
     pub fn bytes(&self) -> u64 {
         (self.key.len() + self.value.len()) as u64
     }
+
+    /// Checks key and value against what a store takes.
+    ///
+    /// # Errors
+    ///
+    /// What is too long or too short, and by how much.
+    pub fn check(&self) -> Result<(), String> {
+        let (key, value) = (self.key.len(), self.value.len());
+        if key == 0 {
+            return Err("the key is empty; a key has at least 1 byte".to_owned());
+        }
+        if key > KEY_BYTES_MAX {
+            return Err(format!("the key has {key} bytes; the most is {KEY_BYTES_MAX}"));
+        }
+        if value > VALUE_BYTES_MAX {
+            return Err(format!("the value has {value} bytes; the most is {VALUE_BYTES_MAX}"));
+        }
+        Ok(())
+    }
 }
 
 /// Rows from a file of one shape.
@@ -68,7 +87,7 @@ impl Rows {
         row.key.clear();
         row.value.clear();
         match self.0.read_row(row)? {
-            Some(line) => check_limits(row).map(|()| true).map_err(|why| RowError::Malformed { line, why }),
+            Some(line) => row.check().map(|()| true).map_err(|why| RowError::Malformed { line, why }),
             None => Ok(false),
         }
     }
@@ -112,20 +131,6 @@ impl fmt::Display for RowError {
             Self::Unreadable { line, why } => write!(f, "line {line}: cannot read on: {why}"),
         }
     }
-}
-
-fn check_limits(row: &Row) -> Result<(), String> {
-    let (key, value) = (row.key.len(), row.value.len());
-    if key == 0 {
-        return Err("the key is empty; a key has at least 1 byte".to_owned());
-    }
-    if key > KEY_BYTES_MAX {
-        return Err(format!("the key has {key} bytes; the most is {KEY_BYTES_MAX}"));
-    }
-    if value > VALUE_BYTES_MAX {
-        return Err(format!("the value has {value} bytes; the most is {VALUE_BYTES_MAX}"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -225,7 +230,7 @@ mod tests {
                 loop {
                     match rows.next_row(&mut row) {
                         Ok(false) => break,
-                        Ok(true) => assert!(check_limits(&row).is_ok()),
+                        Ok(true) => assert!(row.check().is_ok()),
                         Err(RowError::Malformed { line, why }) => {
                             assert!((1..=lines + 1).contains(&line), "line {line} of {lines}: {why}");
                         }

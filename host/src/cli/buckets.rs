@@ -32,7 +32,8 @@ impl BucketArgs {
     }
 }
 
-fn no_bucket(name: &str) -> Failure {
+/// There is no bucket of this name.
+pub fn no_bucket(name: &str) -> Failure {
     Failure::other(format!(
         "there is no bucket {name:?}: `esker buckets` lists them, `esker buckets --create {name}` makes it"
     ))

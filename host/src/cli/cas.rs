@@ -14,7 +14,7 @@ use super::store::{Expect, StoreArgs};
 /// The exit code is 1, and nothing is changed, when the key does not have the expected value. When the command returns
 /// 0, the value is on stable storage.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("expected").args(["expect", "absent"]).required(true))]
 pub struct Args {
     /// The key
     key: OsString,
@@ -23,11 +23,11 @@ pub struct Args {
     value: OsString,
 
     /// The value that the key must have
-    #[arg(long, value_name = "VALUE", required_unless_present = "absent")]
+    #[arg(long, value_name = "VALUE")]
     expect: Option<OsString>,
 
     /// The key must not be there
-    #[arg(long, conflicts_with = "expect")]
+    #[arg(long)]
     absent: bool,
 
     #[command(flatten)]
