@@ -140,7 +140,7 @@ impl Changes {
         match store.write_if(&batch, &conditions, Durability::Synced) {
             Ok(_) => Ok(batch.len()),
             Err(Error::ConditionFailed(places)) => {
-                for line in places.iter().filter_map(|&at| condition_lines.get(at as usize)) {
+                for line in places.iter().filter_map(|&at| condition_lines.get(at)) {
                     tell(format!("{}, line {line} does not hold: nothing was changed", self.name));
                 }
                 Err(Failure::Absent)
