@@ -112,7 +112,8 @@ pub fn run(workspace: &Workspace) -> ExitCode {
 /// Clippy on the host's crates and on the simulator, in the profile of their tests, and on xtask in its own.
 fn lint(workspace: &Workspace) -> Result<()> {
     let mut cargo = process::cargo(workspace);
-    cargo.arg("clippy").args(HOST_CRATES).args(["--quiet", "--all-targets"]).args(["--", "-Dwarnings"]);
+    cargo.arg("clippy").args(HOST_CRATES).arg("--features=esker-tests/examples");
+    cargo.args(["--quiet", "--all-targets", "--", "-Dwarnings"]);
     process::run(&mut cargo)?;
     let mut cargo = process::cargo(workspace);
     cargo.args(["clippy", "--release", "--quiet", "--locked", simulate_compaction::PACKAGE, "--all-targets"]);
