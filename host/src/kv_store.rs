@@ -202,9 +202,19 @@ impl KvStore {
     ///
     /// `InvalidArgument` where the value is no number or the sum does not fit 64 bits; nothing is written then.
     pub fn increment<'k>(&self, key: impl Into<Key<'k>>, delta: i64, durability: Durability) -> Result<i64> {
-        let key = key.into();
+        Ok(self.increment_with_sequence(key.into(), delta, durability)?.0)
+    }
+
+    /// [`increment`](Self::increment), with the write's sequence number.
+    pub(crate) fn increment_with_sequence(
+        &self,
+        key: Key<'_>,
+        delta: i64,
+        durability: Durability,
+    ) -> Result<(i64, u64)> {
         self.write_alone(key.bytes.len(), durability, |instance, durability| {
-            instance.increment(key, delta, durability)
+            let (sum, sequence) = instance.increment(key, delta, durability)?;
+            Ok(((sum, sequence), sequence))
         })
     }
 

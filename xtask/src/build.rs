@@ -15,7 +15,7 @@ use crate::{component, examples, process, toolchain};
 /// Compiling wasmtime takes minutes. Which features its dependencies get depends on the packages that are
 /// chosen (the engine's cache switches on one of hashbrown's), so choosing the host alone here and all of
 /// them for the tests would compile it twice, like another profile would.
-pub const HOST_CRATES: [&str; 9] = [
+pub const HOST_CRATES: [&str; 10] = [
     "--release",
     "--locked",
     "--workspace",
@@ -24,6 +24,7 @@ pub const HOST_CRATES: [&str; 9] = [
     "--exclude=esker-web",
     "--exclude=xtask",
     "--exclude=esker-compaction-sim",
+    "--exclude=esker-plugin-guests",
     "--features=esker-tests/component",
 ];
 

@@ -16,6 +16,7 @@ mod fuzz;
 mod mutants;
 mod names;
 mod package;
+mod plugins;
 mod private_paths;
 mod process;
 mod sim;
@@ -61,6 +62,8 @@ enum Command {
     Demo,
     /// Make the packages of the crate and of the interface, and try the crate
     Package(package::Args),
+    /// Build and run the example of a program with plugins
+    Plugins,
     /// Build the npm package and the demo's page for browsers
     Web(web::Args),
     /// Measure Esker beside SQLite and IndexedDB in a headless browser
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
             Command::Tidy => tidy::run(&workspace)?,
             Command::Demo => demo::run(&workspace)?,
             Command::Package(args) => package::run(&workspace, &args)?,
+            Command::Plugins => plugins::run(&workspace)?,
             Command::Web(args) => web::run(&workspace, &args)?,
             Command::WebBench(args) => web::bench::run(&workspace, &args)?,
             Command::Bench(args) => bench::run(&workspace, &args)?,

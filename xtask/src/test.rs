@@ -13,7 +13,9 @@ use anyhow::{Context, Result, bail};
 use crate::build::HOST_CRATES;
 use crate::toolchain::{self, TARGET, Toolchain};
 use crate::workspace::Workspace;
-use crate::{bench, build, component, examples, fuzz, package, process, simulate_compaction, tidy, web};
+use crate::{
+    bench, build, component, examples, fuzz, package, plugins, process, simulate_compaction, tidy, web,
+};
 
 /// Runs everything; the count is the last thing printed, also when something failed.
 pub fn run(workspace: &Workspace) -> ExitCode {
@@ -30,7 +32,8 @@ pub fn run(workspace: &Workspace) -> ExitCode {
         let toolchain = toolchain.as_ref().context("there is no compiler for wasm")?;
         component::build(workspace, toolchain)?;
         component::build_keyvalue(workspace, toolchain)?;
-        component::build_conformance(workspace, toolchain)
+        component::build_conformance(workspace, toolchain)?;
+        plugins::build(workspace, toolchain)
     });
     if built.is_some() {
         report.step("build the host", |_| build::host(workspace));
@@ -39,6 +42,7 @@ pub fn run(workspace: &Workspace) -> ExitCode {
             cargo.args(["test", "--no-fail-fast"]).args(HOST_CRATES).env("ESKER_BIN", workspace.binary());
             cargo.env("ESKER_CONFORMANCE", workspace.conformance());
             cargo.env("ESKER_KEYVALUE", workspace.keyvalue());
+            cargo.env("ESKER_PLUGINS", workspace.plugins());
             counted(&mut cargo, counts)
         });
     }
@@ -85,6 +89,7 @@ pub fn run(workspace: &Workspace) -> ExitCode {
         ("lint the component", "esker-component", &["--lib", "--examples"][..]),
         ("lint the component with wasi:keyvalue", "esker-component", &["--lib", "--features=keyvalue"]),
         ("lint the command line as a component", "esker-command", &["--lib"]),
+        ("lint the plugins", plugins::PACKAGE, &["--lib", "--examples"]),
         ("lint the browser's crate", "esker-web", &["--lib", "--tests"]),
     ] {
         report.step(step, |_| lint_for_wasm(workspace, toolchain.as_ref(), package, targets));

@@ -42,6 +42,11 @@ impl Workspace {
         self.target.join("esker-keyvalue.wasm")
     }
 
+    /// The directory of the example's plugins.
+    pub fn plugins(&self) -> PathBuf {
+        self.target.join("plugins")
+    }
+
     /// The component that checks the component's file system.
     pub fn conformance(&self) -> PathBuf {
         self.target.join("esker-conformance.wasm")

@@ -162,17 +162,26 @@ impl Plugin {
 
     /// Adds `delta` to the number that `key` holds, as [`KvStore::increment`] does. Returns the sum.
     pub fn increment<'k>(&self, key: impl Into<Key<'k>>, delta: i64, durability: Durability) -> Result<i64> {
-        let key = key.into();
+        Ok(self.increment_with_sequence(key.into(), delta, durability)?.0)
+    }
+
+    /// [`increment`](Self::increment), with the write's sequence number.
+    pub(super) fn increment_with_sequence(
+        &self,
+        key: Key<'_>,
+        delta: i64,
+        durability: Durability,
+    ) -> Result<(i64, u64)> {
         let store = &self.state.store;
         self.call(1, || {
             let granted = self.granted_to_write(key.bucket)?;
             let ours = granted.key(key.bytes);
             let sizes = || Ok(Sizes::from([(ours, size_of_sum(store.get(ours)?, delta))]));
-            let call = |durability| store.increment(ours, delta, durability);
-            let sum = account::write(store, vec![granted.part()], durability, sizes, call)
+            let call = |durability| store.increment_with_sequence(ours, delta, durability);
+            let (sum, sequence) = account::write(store, vec![granted.part()], durability, sizes, call)
                 .inspect_err(|error| granted.traffic.refused.count(error))?;
             granted.traffic.count_written(key.bytes, sum.to_string().len());
-            Ok(sum)
+            Ok((sum, sequence))
         })
     }
 

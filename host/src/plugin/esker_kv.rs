@@ -153,7 +153,11 @@ fn add_writes<T: Send + 'static>(interface: &mut Interface<'_, T>) -> wasmtime::
         "[method]store.increment",
         |session, (store, bucket, key, delta, durability): (Store, u32, Bytes, i64, Durability)| {
             in_store(session, &store, |plugin| {
-                plugin.increment(convert::key(bucket, &key), delta, convert::durability(durability))
+                plugin.increment_with_sequence(
+                    convert::key(bucket, &key),
+                    delta,
+                    convert::durability(durability),
+                )
             })
         },
     )

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `tests/tests/composition.rs` then plays sessions with them. The tools come from their registries once, each in one
-//! version, and stay in target/.
+//! version, and stay in target/. Last comes the program of `cargo xtask plugins`.
 
 mod bench;
 mod javascript;
@@ -25,7 +25,7 @@ use crate::build::HOST_CRATES;
 use crate::cargo_tools::{WAC, WASMTIME};
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::Workspace;
-use crate::{build, component, process};
+use crate::{build, component, plugins, process};
 
 /// What is plugged into a component.
 #[derive(Clone, Copy)]
@@ -66,7 +66,8 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if args.bench {
         return process::step("measure", || bench::run(workspace));
     }
-    process::step("play the sessions", || process::run(&mut sessions(workspace)?))
+    process::step("play the sessions", || process::run(&mut sessions(workspace)?))?;
+    plugins::run(workspace)
 }
 
 /// Makes target/examples/NAME.wasm of each example; the components of the store must be there.

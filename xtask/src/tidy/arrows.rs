@@ -20,6 +20,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("compaction-sim", &["engine"]),
     ("web", &["engine"]),
     ("fuzz", &["engine", "web"]),
+    ("examples/plugin-host", &["host", "tests"]),
+    ("examples/plugin-host/guests", &[]),
     ("xtask", &[]),
     // What somebody else would write knows the interface and none of our crates.
     ("examples/components", &[]),
