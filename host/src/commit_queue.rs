@@ -4,7 +4,8 @@
 //! 1. A writer joins the end of the queue with its packed batch and sleeps until it is in front or served.
 //! 2. The one in front waits for the instance; more writers join meanwhile.
 //! 3. It takes a run of batches from the front, commits them as one write with the strongest durability among
-//!    them, and hands each its sequence number, or all of them the error.
+//!    them, and hands each its sequence number, or all of them the error. Where the error is that one of them names a
+//!    bucket that is gone, nothing was written, and it commits each by itself.
 //! 4. It leaves with those it served, wakes the next in front and then those it served.
 //! ```
 //!
@@ -37,7 +38,7 @@ const COMPANIONS_WAIT: Duration = Duration::from_micros(150);
 
 /// A batch as a writer brings it to the queue.
 pub struct Request {
-    /// The operations in packed form, checked against the limits: the whole group fails if one of it does.
+    /// The operations in packed form, checked against the limits: the whole group fails if one of it exceeds them.
     pub packed: Vec<u8>,
     /// How many they are.
     pub operations: u64,
@@ -90,7 +91,7 @@ impl CommitQueue {
         &self,
         request: Request,
         enter: impl FnOnce() -> I,
-        write: impl FnOnce(&mut I, &[u8], Durability) -> Result<u64>,
+        mut write: impl FnMut(&mut I, &[u8], Durability) -> Result<u64>,
     ) -> Result<u64> {
         let (thread, called) = (thread::current(), AtomicBool::new(false));
         let writer = Arc::new(Writer { request, outcome: OnceLock::new(), thread, called });
@@ -104,9 +105,9 @@ impl CommitQueue {
         }
         let mut instance = enter();
         departure.group = self.gather();
-        let committed = commit_group(&departure.group, &mut instance, write);
+        let outcomes = commit_group(&departure.group, &mut instance, &mut write);
         drop(instance);
-        departure.serve(committed);
+        departure.serve(outcomes);
         drop(departure);
         writer.outcome.get().cloned().unwrap_or_else(|| Err(abandoned()))
     }
@@ -163,11 +164,34 @@ impl CommitQueue {
     }
 }
 
-/// Commits the group as one write; returns the sequence number of its last operation.
+/// Commits the group, as one write if that works; returns what each writer gets.
 fn commit_group<I>(
     group: &[Arc<Writer>],
     instance: &mut I,
-    write: impl FnOnce(&mut I, &[u8], Durability) -> Result<u64>,
+    write: &mut impl FnMut(&mut I, &[u8], Durability) -> Result<u64>,
+) -> Vec<Result<u64>> {
+    match commit_together(group, instance, write) {
+        Err(Error::NoSuchBucket(_)) if group.len() > 1 => {
+            let requests = group.iter().map(|writer| &writer.request);
+            requests.map(|request| write(instance, &request.packed, request.durability)).collect()
+        }
+        committed => {
+            let operations: u64 = group.iter().map(|writer| writer.request.operations).sum();
+            let mut done = 0;
+            let place = |writer: &Arc<Writer>| {
+                done += writer.request.operations;
+                committed.clone().map(|last| last - operations + done)
+            };
+            group.iter().map(place).collect()
+        }
+    }
+}
+
+/// Commits the group as one write; returns the sequence number of its last operation.
+fn commit_together<I>(
+    group: &[Arc<Writer>],
+    instance: &mut I,
+    write: &mut impl FnMut(&mut I, &[u8], Durability) -> Result<u64>,
 ) -> Result<u64> {
     let requests = || group.iter().map(|writer| &writer.request);
     let durability = requests().map(|request| request.durability).max().unwrap_or(Durability::Deferred);
@@ -190,12 +214,8 @@ struct Departure<'a> {
 
 impl Departure<'_> {
     /// Gives every writer of the group its outcome.
-    fn serve(&self, committed: Result<u64>) {
-        let operations: u64 = self.group.iter().map(|writer| writer.request.operations).sum();
-        let mut done = 0;
-        for writer in &self.group {
-            done += writer.request.operations;
-            let outcome = committed.clone().map(|last| last - operations + done);
+    fn serve(&self, outcomes: Vec<Result<u64>>) {
+        for (writer, outcome) in self.group.iter().zip(outcomes) {
             writer.outcome.get_or_init(|| outcome);
         }
     }
@@ -336,6 +356,20 @@ mod tests {
         let full = Error::NoSpace("full".into());
         let (_, outcomes) = behind_one_in_front(behind, |_, _, _| Err(Error::NoSpace("full".into())));
         assert_eq!(outcomes, [Err(full.clone()), Err(full)]);
+    }
+
+    /// A plugin went on writing to a bucket that its host had dropped, and the writes of others that met it in the queue
+    /// failed with it.
+    #[test]
+    fn a_bucket_that_is_gone_fails_only_the_write_that_names_it() {
+        const GONE: u8 = 99;
+        let behind = [1, GONE, 3].map(|byte| request(byte, Durability::Buffered)).into();
+        let gone = Error::NoSuchBucket("bucket 99 does not exist".into());
+        let (log, outcomes) = behind_one_in_front(behind, |log, packed, durability| {
+            if packed.contains(&GONE) { Err(gone.clone()) } else { append(log, packed, durability) }
+        });
+        assert_eq!(outcomes, [Ok(2), Err(gone.clone()), Ok(3)]);
+        assert_eq!(log.bytes, [0, 1, 3]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use wasmparser::{Parser, Payload};
+use wasmparser::{Instance, Parser, Payload};
 
 /// What may be imported, without the version.
 const ALLOWED: [&str; 9] = [
@@ -72,6 +72,24 @@ fn the_component_imports_nothing_but_files_clocks_and_a_place_for_its_panics() {
         imports.iter().any(|name| interface(name) == "wasi:filesystem/types"),
         "it lives on files: {imports:?}"
     );
+}
+
+/// What docs/embedding.md asks of an embedder's pooling allocator.
+#[test]
+fn an_instance_takes_three_core_instances_two_tables_and_a_memory() {
+    let (mut instances, mut tables, mut memories) = (0, 0, 0);
+    for payload in Parser::new(0).parse_all(&component()) {
+        match payload.expect("the component is well formed") {
+            Payload::InstanceSection(section) => {
+                let made = section.into_iter().map(|instance| instance.expect("sound"));
+                instances += made.filter(|made| matches!(made, Instance::Instantiate { .. })).count();
+            }
+            Payload::TableSection(section) => tables += section.count(),
+            Payload::MemorySection(section) => memories += section.count(),
+            _ => {}
+        }
+    }
+    assert_eq!((instances, tables, memories), (3, 2, 1));
 }
 
 #[test]
