@@ -66,7 +66,7 @@ impl<P: Platform> Driver<P> {
         // What was dropped goes by maintenance, which forgets the drop by a write: that is to be compacted as well.
         loop {
             let before = self.journal.sequence();
-            self.to_the_end(|store| store.maintain(100_000))?;
+            self.repeat_to_the_end(|store| store.maintain(100_000))?;
             self.see_forgotten(!self.hurt)?;
             if self.journal.sequence() == before {
                 return self.check_compacted();
@@ -76,10 +76,10 @@ impl<P: Platform> Driver<P> {
     }
 
     fn compact_to_the_end(&mut self) -> Result<()> {
-        self.to_the_end(|store| store.compact(100_000))
+        self.repeat_to_the_end(|store| store.compact(100_000))
     }
 
-    fn to_the_end(&mut self, slice: impl Fn(&mut P::Store) -> Result<Progress>) -> Result<()> {
+    fn repeat_to_the_end(&mut self, slice: impl Fn(&mut P::Store) -> Result<Progress>) -> Result<()> {
         for _ in 0..SLICES_MAX {
             if !self.patiently(&slice)?.more {
                 return Ok(());
