@@ -46,7 +46,9 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     build::run(workspace, &build::Args { component_only: true, ..Default::default() })?;
     process::step("package the interface", || interface(workspace))?;
     process::step("package the crates", || crates(workspace))?;
-    process::step("try the packaged crates", || process::run(&mut trial(workspace)?))?;
+    process::step("try the packaged crates", || {
+        process::run(&mut Trial::lay_out(workspace)?.tests(workspace))
+    })?;
     if args.publish {
         process::step("publish", || publish(workspace))?;
     }
@@ -107,32 +109,54 @@ fn chosen() -> impl Iterator<Item = String> {
     CRATES.iter().map(|directory| format!("--package=esker-{directory}"))
 }
 
-/// The tests that show that the packaged crates build by themselves and run the component that the host carries.
-pub fn trial(workspace: &Workspace) -> Result<Command> {
-    let tree = directory(workspace).join("trial");
-    if tree.exists() {
-        fs::remove_dir_all(&tree)?;
-    }
-    for part in ["engine", "tests", "docs", "wit"] {
-        copy_directory(&workspace.root.join(part), &tree.join(part))?;
-    }
-    for file in ["README.md", "Cargo.lock"] {
-        fs::copy(workspace.root.join(file), tree.join(file))?;
-    }
-    fs::write(tree.join("Cargo.toml"), manifest_of_trial(workspace)?)?;
-    for directory in CRATES {
-        process::run(
-            Command::new("tar").arg("-xzf").arg(crate_path(workspace, directory)).arg("-C").arg(&tree),
-        )?;
-        fs::rename(tree.join(format!("esker-{directory}-{VERSION}")), tree.join(directory))?;
-    }
-    ensure!(tree.join("host/esker.wasm").is_file(), "the package does not carry the component");
+/// A copy of the tree with the packaged crates in the place of their directories, while it is there.
+///
+/// It goes in the end: to cargo its crates and the workspace's are the same ones, and as long as it finds the files that
+/// it has compiled last, it takes what it has for up to date, whatever has changed in the workspace since.
+pub struct Trial {
+    tree: PathBuf,
+}
 
-    let mut tests = cargo(workspace);
-    tests.current_dir(&tree).args(["test", "--doc"]);
-    // The copy has fewer members than the lock file, which cargo may take out.
-    tests.args(HOST_CRATES.iter().filter(|flag| **flag != "--locked" && !flag.starts_with("--exclude")));
-    Ok(tests)
+impl Trial {
+    /// Lays the copy out.
+    pub fn lay_out(workspace: &Workspace) -> Result<Self> {
+        let tree = directory(workspace).join("trial");
+        if tree.exists() {
+            fs::remove_dir_all(&tree)?;
+        }
+        let trial = Self { tree };
+        let tree = &trial.tree;
+        for part in ["engine", "tests", "docs", "wit"] {
+            copy_directory(&workspace.root.join(part), &tree.join(part))?;
+        }
+        for file in ["README.md", "Cargo.lock"] {
+            fs::copy(workspace.root.join(file), tree.join(file))?;
+        }
+        fs::write(tree.join("Cargo.toml"), manifest_of_trial(workspace)?)?;
+        for directory in CRATES {
+            let packed = crate_path(workspace, directory);
+            process::run(Command::new("tar").arg("-xzf").arg(packed).arg("-C").arg(tree))?;
+            fs::rename(tree.join(format!("esker-{directory}-{VERSION}")), tree.join(directory))?;
+        }
+        ensure!(tree.join("host/esker.wasm").is_file(), "the package does not carry the component");
+        Ok(trial)
+    }
+
+    /// The tests that show that the packaged crates build by themselves and run the component that the host carries.
+    pub fn tests(&self, workspace: &Workspace) -> Command {
+        let mut tests = cargo(workspace);
+        tests.current_dir(&self.tree).args(["test", "--doc"]);
+        // The copy has fewer members than the lock file, which cargo may take out.
+        tests.args(HOST_CRATES.iter().filter(|flag| **flag != "--locked" && !flag.starts_with("--exclude")));
+        tests
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        // One that stays is removed before the next trial.
+        let _ = fs::remove_dir_all(&self.tree);
+    }
 }
 
 /// The workspace's manifest, with the members that the trial has, in the place of those of the registry.

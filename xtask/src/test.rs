@@ -50,7 +50,7 @@ pub fn run(workspace: &Workspace) -> ExitCode {
         report.step("package the interface and the crates, and try the crates", |counts| {
             package::interface(workspace)?;
             package::crates(workspace)?;
-            counted(&mut package::trial(workspace)?, counts)
+            counted(&mut package::Trial::lay_out(workspace)?.tests(workspace), counts)
         });
     }
     if built.is_some() {
