@@ -310,30 +310,32 @@ fn keys_come_in_pages() {
     drop(store);
     let mut composition = Composition::over(&dir);
     let bucket = composition.open("").expect("opens");
-    let (mut keys, mut cursor, mut pages) = (Vec::new(), None, 0);
-    loop {
+    let (keys, pages) = to_the_end(|cursor| {
         let page = composition.list(bucket, cursor).expect("lists");
-        keys.extend(page.keys);
-        pages += 1;
-        cursor = page.cursor;
-        if cursor.is_none() {
-            break;
-        }
-    }
+        (page.keys, page.cursor)
+    });
     assert_eq!((keys == expected, pages), (true, 3));
 
     let bucket = composition.open2("").expect("opens");
+    let (keys, pages) = to_the_end(|cursor| {
+        let page = composition.list2(bucket, cursor.as_deref()).expect("lists");
+        (page.keys, page.cursor)
+    });
+    assert_eq!((keys == expected, pages), (true, 3));
+}
+
+/// Lists page after page until there is no cursor: all keys, and the number of pages.
+fn to_the_end<C>(mut list: impl FnMut(Option<C>) -> (Vec<String>, Option<C>)) -> (Vec<String>, u32) {
     let (mut keys, mut cursor, mut pages) = (Vec::new(), None, 0);
     loop {
-        let page = composition.list2(bucket, cursor.as_deref()).expect("lists");
-        keys.extend(page.keys);
+        let (more, next) = list(cursor);
+        keys.extend(more);
         pages += 1;
-        cursor = page.cursor;
+        cursor = next;
         if cursor.is_none() {
-            break;
+            return (keys, pages);
         }
     }
-    assert_eq!((keys == expected, pages), (true, 3));
 }
 
 /// A page also ends where its keys have many bytes, and a page that ends with the last key has no cursor.

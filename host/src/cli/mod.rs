@@ -7,11 +7,12 @@
 //! store      --dir, --component, --memory, --recovery: open, run the command, close
 //! input      keys and values as they are typed, piped or read from a file
 //! range      --from, --to, --prefix
-//! escape     the text form of bytes; rows: tsv, csv, jsonl and their compression
 //! progress   bars on standard error
 //! figures    of a store that another process has open
 //! failure    why a command ended, and its exit code
 //! ```
+//!
+//! The text form of bytes, and files of rows, are the crate `esker_rows`.
 //!
 //! A command prints what it was asked for on standard output, and everything else on standard error.
 
@@ -46,9 +47,14 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use esker_host::limits;
 
 use failure::Outcome;
 use store::StoreArgs;
+
+// What a file of rows may hold is what a store takes.
+const _: () = assert!(esker_rows::KEY_BYTES_MAX == limits::KEY_BYTES_MAX);
+const _: () = assert!(esker_rows::VALUE_BYTES_MAX == limits::VALUE_BYTES_MAX);
 
 /// Reads the arguments, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
