@@ -6,6 +6,10 @@ use crate::base::coding::Decoder;
 use crate::base::error::Result;
 use crate::env::File;
 
+/// So much is read at once of a file that is being written, where its end was seen: a few records. Twice as much each
+/// time that more is there.
+const FOLLOWING_BYTES: usize = 1 << 10;
+
 /// What a reader finds next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Item {
@@ -36,9 +40,13 @@ pub enum Item {
 pub struct RecordReader<F> {
     file: F,
     number: u64,
-    /// The current block's bytes and where they begin in the file.
+    /// What is read of the current block, and where it begins in the file.
     block: Vec<u8>,
     block_start: u64,
+    /// Whether the file has more of the block, which the next read gets.
+    has_more: bool,
+    /// How much the next read of the file gets.
+    read_bytes: usize,
     /// The next fragment's place in the block.
     at: usize,
     payload: Vec<u8>,
@@ -77,14 +85,24 @@ enum Fragment {
 impl<F: File> RecordReader<F> {
     /// A reader at the start of `file`, which has this number in its name.
     pub fn new(file: F, number: u64) -> Self {
-        let (block, payload) = (Vec::new(), Vec::new());
-        Self { file, number, block, block_start: 0, at: 0, payload, digest: 0, follows: false }
+        Self {
+            file,
+            number,
+            block: Vec::new(),
+            block_start: 0,
+            has_more: false,
+            read_bytes: BLOCK_BYTES,
+            at: 0,
+            payload: Vec::new(),
+            digest: 0,
+            follows: false,
+        }
     }
 
     /// A reader of a file that is being written: zeros where a record should begin are then its end for now, whatever
     /// follows, since that may have been written just after they were read.
     pub fn following(file: F, number: u64) -> Self {
-        Self { follows: true, ..Self::new(file, number) }
+        Self { follows: true, read_bytes: FOLLOWING_BYTES, ..Self::new(file, number) }
     }
 
     /// The payload of the last record.
@@ -105,16 +123,28 @@ impl<F: File> RecordReader<F> {
     pub fn read(&mut self) -> Result<Item> {
         self.payload.clear();
         let mut record: Option<u64> = None;
+        let mut fresh = false;
         loop {
-            if self.at >= self.block.len() && !self.load_next_block()? {
-                return Ok(match record {
-                    Some(offset) => self.damage(offset, "the file ends within a record".into()),
-                    None => Item::End { offset: self.position() },
-                });
+            if self.at >= self.block.len() {
+                if !self.load()? {
+                    return Ok(match record {
+                        Some(offset) => self.damage(offset, "the file ends within a record".into()),
+                        None => Item::End { offset: self.position() },
+                    });
+                }
+                fresh = true;
             }
             let here = self.position();
             match self.fragment(self.at) {
                 Fragment::Padding => self.at = self.block.len(),
+                Fragment::Zeros { .. } if self.follows && !fresh => {
+                    // What was not written when they were read may be by now.
+                    self.forget_rest();
+                }
+                Fragment::End | Fragment::Damaged { .. } if self.has_more => {
+                    self.load()?;
+                    fresh = true;
+                }
                 Fragment::End => {
                     let offset = record.unwrap_or(here);
                     self.at = self.block.len();
@@ -122,7 +152,7 @@ impl<F: File> RecordReader<F> {
                 }
                 Fragment::Zeros { only } if self.follows || (only && self.zeros_to_the_end()?) => {
                     // What is not written yet may be by the next call: it reads the block again.
-                    self.block.truncate(self.at);
+                    self.forget_rest();
                     return Ok(match record {
                         Some(offset) => self.damage(offset, "the file ends within a record".into()),
                         None => Item::End { offset: here },
@@ -173,6 +203,7 @@ impl<F: File> RecordReader<F> {
         self.block.resize(mark.at, 0);
         self.block_start = mark.block_start;
         self.at = mark.at;
+        self.forget_rest();
     }
 
     /// Where the next call of [`RecordReader::read`] begins, in bytes from the file's start.
@@ -190,23 +221,36 @@ impl<F: File> RecordReader<F> {
         self.at = end;
     }
 
-    /// Reads the next block, or the rest of one that has grown. False at the file's end.
-    fn load_next_block(&mut self) -> Result<bool> {
+    /// Reads on in the block, or the next block where it is full. False at the file's end.
+    fn load(&mut self) -> Result<bool> {
         let full = self.block.len() == BLOCK_BYTES;
         let (start, keep) = match full {
             true => (self.block_start + BLOCK_BYTES as u64, 0),
             false => (self.block_start, self.block.len()),
         };
-        let mut rest = vec![0; BLOCK_BYTES - keep];
-        let read = self.file.read_at(start + keep as u64, &mut rest)?;
+        let wanted = self.read_bytes.min(BLOCK_BYTES - keep);
+        let mut bytes = vec![0; wanted];
+        let read = self.file.read_at(start + keep as u64, &mut bytes)?;
+        self.has_more = read == wanted && keep + read < BLOCK_BYTES;
         if read == 0 {
             return Ok(false);
         }
+        if full {
+            (self.block_start, self.at) = (start, 0);
+        }
         self.block.truncate(keep);
-        self.block.extend_from_slice(rest.get(..read).unwrap_or_default());
-        self.block_start = start;
-        self.at = keep;
+        self.block.extend_from_slice(bytes.get(..read).unwrap_or_default());
+        self.read_bytes = (2 * self.read_bytes).min(BLOCK_BYTES);
         Ok(true)
+    }
+
+    /// Forgets what was read from the present place on.
+    fn forget_rest(&mut self) {
+        self.block.truncate(self.at);
+        self.has_more = false;
+        if self.follows {
+            self.read_bytes = FOLLOWING_BYTES;
+        }
     }
 
     /// Whether nothing but zeros follows the current block. REQUIRES: it ends in zeros.
@@ -235,7 +279,8 @@ impl<F: File> RecordReader<F> {
         }
         let zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
         let Some((header, after)) = rest.split_at_checked(HEADER_BYTES) else {
-            return if zero(rest) { Fragment::Zeros { only: true } } else { Fragment::End };
+            let zeros = zero(rest) && !self.has_more;
+            return if zeros { Fragment::Zeros { only: true } } else { Fragment::End };
         };
         if zero(header) {
             return Fragment::Zeros { only: zero(after) };
@@ -289,6 +334,7 @@ impl<F: File> RecordReader<F> {
 mod tests {
     use super::super::Framer;
     use super::*;
+    use std::cell::Cell;
 
     /// A file that is a byte string.
     #[derive(Debug)]
@@ -444,10 +490,18 @@ mod tests {
     #[test]
     fn a_record_that_is_being_written_is_read_later() {
         let (bytes, ends) = log();
-        let mut reader = RecordReader::new(Bytes(Vec::new()), 9);
+        for ahead in [0, 100, 40_000] {
+            let file = || Bytes(vec![0; ahead]);
+            read_while_it_is_written(RecordReader::following(file(), 9), &bytes, &ends, ahead);
+        }
+        read_while_it_is_written(RecordReader::new(Bytes(Vec::new()), 9), &bytes, &ends, 0);
+    }
+
+    fn read_while_it_is_written(mut reader: RecordReader<Bytes>, bytes: &[u8], ends: &[usize], ahead: usize) {
         let mut whole = 0;
         for cut in (0..bytes.len()).step_by(97).chain([bytes.len()]) {
             reader.file.0 = bytes[..cut].to_vec();
+            reader.file.0.resize(cut + ahead, 0);
             loop {
                 let mark = reader.mark();
                 match reader.read().expect("no I/O error") {
@@ -462,21 +516,82 @@ mod tests {
                     }
                 }
             }
-            assert_eq!(whole, ends.iter().filter(|&&end| end <= cut).count(), "at {cut}");
+            assert_eq!(whole, ends.iter().filter(|&&end| end <= cut).count(), "at {cut} of {ahead} more");
         }
     }
 
     #[test]
     fn a_growing_file_is_followed() {
         let (bytes, ends) = log();
-        let mut reader = RecordReader::new(Bytes(Vec::new()), 9);
-        let mut start = 0;
-        for (index, &end) in ends.iter().enumerate() {
-            assert!(matches!(reader.read(), Ok(Item::End { .. })));
-            reader.file.0.extend_from_slice(&bytes[start..end]);
-            assert!(matches!(reader.read(), Ok(Item::Record { .. })), "record {index}");
-            assert_eq!(reader.payload(), payload(index));
-            start = end;
+        for mut reader in [RecordReader::new as fn(_, _) -> _, RecordReader::following]
+            .map(|open| open(Bytes(Vec::new()), 9))
+        {
+            let mut start = 0;
+            for (index, &end) in ends.iter().enumerate() {
+                assert!(matches!(reader.read(), Ok(Item::End { .. })));
+                reader.file.0.extend_from_slice(&bytes[start..end]);
+                assert!(matches!(reader.read(), Ok(Item::Record { .. })), "record {index}");
+                assert_eq!(reader.payload(), payload(index));
+                start = end;
+            }
         }
+    }
+
+    /// A file of which every read is counted, with the bytes that it asks for.
+    #[derive(Debug)]
+    struct Counted {
+        bytes: Vec<u8>,
+        reads: Cell<usize>,
+        asked: Cell<usize>,
+    }
+
+    impl File for Counted {
+        fn append(&mut self, _: &[u8]) -> Result<()> {
+            unreachable!("it is only read")
+        }
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+            self.reads.set(self.reads.get() + 1);
+            self.asked.set(self.asked.get() + buffer.len());
+            Bytes(self.bytes.clone()).read_at(offset, buffer)
+        }
+        fn len(&self) -> Result<u64> {
+            Ok(self.bytes.len() as u64)
+        }
+        fn sync(&mut self) -> Result<()> {
+            unreachable!("it is only read")
+        }
+    }
+
+    #[test]
+    fn each_record_that_has_come_costs_a_small_read_and_many_cost_large_ones() {
+        let mut framer = Framer::new(9);
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        for _ in 0..2_000 {
+            framer.frame(&payload(2), &mut bytes);
+            ends.push(bytes.len());
+        }
+        let file = |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            bytes.resize(300_000, 0);
+            Counted { bytes, reads: Cell::new(0), asked: Cell::new(0) }
+        };
+        let mut reader = RecordReader::following(file(&[]), 9);
+        assert!(matches!(reader.read(), Ok(Item::End { .. })));
+        for end in &ends[..500] {
+            reader.file = file(&bytes[..*end]);
+            assert!(matches!(reader.read(), Ok(Item::Record { .. })), "up to {end}");
+            // One where a block of the file ends, and what follows it is read, too.
+            assert!(
+                reader.file.reads.get() <= 2 && reader.file.asked.get() <= 3 * FOLLOWING_BYTES,
+                "up to {end}"
+            );
+        }
+        reader.file = file(&bytes);
+        for end in &ends[500..] {
+            assert!(matches!(reader.read(), Ok(Item::Record { .. })), "up to {end}");
+        }
+        let rest = bytes.len() - ends[499];
+        assert!(reader.file.reads.get() <= rest / BLOCK_BYTES + 10, "{} reads", reader.file.reads.get());
+        assert!(reader.file.asked.get() <= rest + BLOCK_BYTES, "{} bytes", reader.file.asked.get());
     }
 }
