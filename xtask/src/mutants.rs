@@ -198,7 +198,7 @@ impl<'a> Bench<'a> {
         match suite {
             "component" => self.simulate(),
             "engine" => {
-                let mut cargo = process::cargo(&self.copy);
+                let mut cargo = self.cargo();
                 cargo.args(native).args(["--package=esker-engine", "--lib"]);
                 run_tests(suite, cargo)
             }
@@ -209,11 +209,18 @@ impl<'a> Bench<'a> {
                 run_tests(suite, cargo)
             }
             test => {
-                let mut cargo = process::cargo(&self.copy);
+                let mut cargo = self.cargo();
                 cargo.args(native).args(["--package=esker-tests", "--test", test]);
                 run_tests(suite, cargo)
             }
         }
+    }
+
+    /// Cargo for the copy, in which a bug changes one function at a time.
+    fn cargo(&self) -> Command {
+        let mut cargo = process::cargo(&self.copy);
+        cargo.env("CARGO_INCREMENTAL", "1");
+        cargo
     }
 
     /// Builds the component from the copy and plays the workspace's simulation with it.
