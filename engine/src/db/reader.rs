@@ -137,7 +137,7 @@ impl<F: Fs> Reader<F> {
     ///
     /// # Errors
     ///
-    /// As [`Reader::open`]. The reader then sees what it saw before.
+    /// As [`Reader::open`]. The reader then sees what it saw before, or some of what was written since.
     pub fn catch_up(&mut self) -> Result<u64> {
         self.follow_to(u64::MAX)
     }
@@ -149,7 +149,7 @@ impl<F: Fs> Reader<F> {
     ///
     /// # Errors
     ///
-    /// As [`Reader::open`]. The reader then sees what it saw before.
+    /// As [`Reader::catch_up`].
     pub fn catch_up_to(&mut self, sequence: u64) -> Result<u64> {
         match self.view.sequence {
             seen if seen >= sequence => Ok(seen),
@@ -158,6 +158,13 @@ impl<F: Fs> Reader<F> {
     }
 
     fn follow_to(&mut self, limit: u64) -> Result<u64> {
+        let followed = self.follow_rounds(limit);
+        // Also after a failure: what was read until then is seen.
+        self.read_catalogue();
+        followed
+    }
+
+    fn follow_rounds(&mut self, limit: u64) -> Result<u64> {
         // The gap that the round before has met, and whether the last round met the same.
         let (mut gap, mut stays) = (None, false);
         for _ in 0..ATTEMPTS {
@@ -175,7 +182,6 @@ impl<F: Fs> Reader<F> {
                 let (gets, scans) = (std::mem::take(&mut self.gets), std::mem::take(&mut self.scans));
                 *self = Self { gets, scans, ..Self::begin(Arc::clone(&self.fs), self.cache_bytes)? };
             } else if moved.is_none() {
-                self.read_catalogue();
                 return Ok(self.view.sequence);
             }
         }

@@ -3,7 +3,7 @@
 use super::{MemDb, open, small};
 use crate::base::key::user_key;
 use crate::base::options::{Durability, Options};
-use crate::env::{ManualClock, MemFs};
+use crate::env::{Effect, Fault, FaultFs, ManualClock, MemFs};
 use crate::iter::InternalIterator;
 use crate::{
     Batch, Bucket, Catalogue, Condition, ConditionalWrite, Db, ErrorKind, Expected, Key, KeyRange, Kinds,
@@ -389,6 +389,43 @@ fn a_reader_sees_buckets_whose_records_it_has_only_in_tables() {
     }
     reader.catch_up().expect("follows");
     assert_eq!(names(reader.buckets()), names(db.buckets()));
+}
+
+/// A reader that failed in the middle of catching up saw what it had read by then with the buckets of before: none of
+/// a new bucket's keys, and a dropped one as if it were empty.
+#[test]
+fn a_reader_that_has_failed_has_the_buckets_of_what_it_sees() {
+    let mut between = 0;
+    for nth in 1.. {
+        let fs = MemFs::new();
+        let faults = FaultFs::new(fs.clone());
+        let mut db = open(&fs);
+        let [_, gone, _] = fill_three(&mut db);
+        db.flush().expect("flushes");
+        let mut reader = Reader::open(faults.clone(), &small()).expect("there is a store");
+        let opened = reader.last_sequence();
+        db.drop_bucket("gone").expect("drops");
+        let dropped = db.last_sequence();
+        maintain(&mut db);
+        let new = db.create_bucket("new").expect("creates");
+        fill(&mut db, new, &[b"k"]);
+        let filled = db.last_sequence();
+        db.flush().expect("flushes");
+        faults.arm(Fault::once(Effect::Io, nth));
+        let failed = reader.catch_up().is_err();
+        if faults.struck() == 0 {
+            break;
+        }
+        faults.disarm();
+        let seen = reader.last_sequence();
+        between += u32::from(failed && seen > opened);
+        if reader.buckets().buckets().is_ok() {
+            assert_eq!(reader.buckets().contains(gone), seen < dropped, "call {nth}, at {seen}");
+            let found = reader.get((new, b"k"));
+            assert_eq!(found.is_ok_and(|value| value.is_some()), seen >= filled, "call {nth}, at {seen}");
+        }
+    }
+    assert!(between > 0, "no failure came between");
 }
 
 /// A job that was taken before the drop makes tables with the bucket's keys: they are written anew as well.
