@@ -2,6 +2,8 @@
 //!
 //! It knows neither JavaScript nor messages, so that it is tested where the slots are in memory.
 
+mod held;
+
 use crate::archive::{self, Piece, Splitter};
 use crate::call_error::{CallError, Result};
 use crate::frame::{self, Answer, Call, Calls};
@@ -14,7 +16,7 @@ use esker_engine::{
     Batch, Cursor, Db, Durability, ErrorKind, Key, KeyRange, Options, Reader, ScanOptions, Snapshot,
     Verification,
 };
-use std::collections::BTreeMap;
+use held::Held;
 
 /// What waits is committed at this size, in packed bytes, though more may follow.
 const COMMIT_BYTES: usize = 1 << 20;
@@ -44,8 +46,8 @@ pub struct Core<H: Handle, C: Clock + Clone> {
     /// Whether a write has failed, so that the engine takes no more before it was opened anew.
     failed: bool,
     /// What callers hold, each with the caller that it belongs to.
-    snapshots: BTreeMap<u64, (Owner, Snapshot)>,
-    cursors: BTreeMap<u64, (Owner, Cursor<SlotFs<H>>)>,
+    snapshots: Held<Snapshot>,
+    cursors: Held<Cursor<SlotFs<H>>>,
     next_id: u64,
     /// Whose call is carried out.
     owner: Owner,
@@ -86,8 +88,8 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
             options: Options { error_if_exists: false, ..options },
             db: Some(db),
             failed: false,
-            snapshots: BTreeMap::new(),
-            cursors: BTreeMap::new(),
+            snapshots: Held::new(),
+            cursors: Held::new(),
             next_id: 1,
             owner: 0,
             pauses: Pauses::default(),
@@ -272,8 +274,8 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
 
     /// Lets go of all that a caller holds, who is gone.
     pub fn forget(&mut self, gone: Owner) {
-        self.cursors.retain(|_, (owner, _)| *owner != gone);
-        self.snapshots.retain(|_, (owner, _)| *owner != gone);
+        self.cursors.forget(gone);
+        self.snapshots.forget(gone);
     }
 
     fn forget_readers(&mut self) {
@@ -307,7 +309,7 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
         if snapshot == 0 {
             return Ok(None);
         }
-        self.snapshots.get(&snapshot).map(|(_, state)| Some(state)).ok_or_else(|| {
+        self.snapshots.get(snapshot).map(Some).ok_or_else(|| {
             CallError::new(
                 "snapshot-lost",
                 "the snapshot was released, or lost with the state that it was of",
@@ -331,7 +333,7 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
             return Ok((0, page));
         }
         let id = self.new_id()?;
-        self.cursors.insert(id, (self.owner, cursor));
+        self.cursors.insert(id, self.owner, cursor);
         Ok((id, page))
     }
 
@@ -342,19 +344,19 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     /// Those of [`Cursor::next`]; `snapshot-lost`.
     pub fn page(&mut self, cursor: u64) -> Result<(u64, Vec<u8>)> {
         self.db()?;
-        let Some((_, found)) = self.cursors.get_mut(&cursor) else {
+        let Some(found) = self.cursors.get_mut(cursor) else {
             return Err(CallError::new("snapshot-lost", "the scan's state was lost: begin it anew"));
         };
         let page = next_page(found);
         if !matches!(page, Ok((_, true))) {
-            self.cursors.remove(&cursor);
+            self.cursors.remove(cursor);
         }
         page.map(|(page, more)| (if more { cursor } else { 0 }, page))
     }
 
     /// Ends a scan.
     pub fn close_cursor(&mut self, cursor: u64) {
-        self.cursors.remove(&cursor);
+        self.cursors.remove(cursor);
     }
 
     /// Pins the latest state.
@@ -365,13 +367,13 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     pub fn snapshot(&mut self) -> Result<u64> {
         let state = self.db()?.snapshot();
         let id = self.new_id()?;
-        self.snapshots.insert(id, (self.owner, state));
+        self.snapshots.insert(id, self.owner, state);
         Ok(id)
     }
 
     /// Lets go of a pinned state.
     pub fn release(&mut self, snapshot: u64) {
-        self.snapshots.remove(&snapshot);
+        self.snapshots.remove(snapshot);
     }
 
     /// A name for a snapshot or scan that no other has, not even one of a tab that had the store before.
