@@ -18,5 +18,6 @@ await import("./kill.test.mjs");
 await import("./tabs.test.mjs");
 await import("./quota.test.mjs");
 await import("./snapshots.test.mjs");
+await import("./buckets.test.mjs");
 await import("./archive.test.mjs");
 await import("./package.test.mjs");

@@ -1,7 +1,10 @@
 // A batch, packed as the engine takes it (docs/format.md, Packed batch).
 
-import { Packer } from "./bytes.js";
+import { Packer, numberOf } from "./bytes.js";
 import { EskerError } from "./errors.js";
+
+const DELETE = 0;
+const PUT = 1;
 
 const CAPACITY_MIN = 256;
 const CAPACITY_MAX = 1 << 16;
@@ -13,17 +16,30 @@ export class Batch {
   #packer = new Packer(capacity);
   #length = 0;
 
-  put(key, value) {
-    this.#packer.byte(1);
-    this.#packer.key(key);
-    this.#packer.bytes(value);
-    this.#length += 1;
-    return this;
+  put(key, value, options) {
+    return this.#add(() => {
+      this.#packer.byte(PUT);
+      this.#packer.key(key, numberOf(options?.bucket));
+      this.#packer.bytes(value);
+    });
   }
 
-  delete(key) {
-    this.#packer.byte(0);
-    this.#packer.key(key);
+  delete(key, options) {
+    return this.#add(() => {
+      this.#packer.byte(DELETE);
+      this.#packer.key(key, numberOf(options?.bucket));
+    });
+  }
+
+  /** Adds an operation: all of it, or nothing where an argument is wrong. */
+  #add(pack) {
+    const start = this.#packer.length;
+    try {
+      pack();
+    } catch (error) {
+      this.#packer.cut(start);
+      throw error;
+    }
     this.#length += 1;
     return this;
   }
@@ -54,8 +70,8 @@ function batchOf(operations) {
   if (operations instanceof Batch) return operations;
   const batch = new Batch();
   for (const operation of operations) {
-    if (operation.type === "put") batch.put(operation.key, operation.value);
-    else if (operation.type === "delete") batch.delete(operation.key);
+    if (operation.type === "put") batch.put(operation.key, operation.value, operation);
+    else if (operation.type === "delete") batch.delete(operation.key, operation);
     else throw new EskerError("invalid-argument", `an operation is a put or a delete, not ${operation.type}`);
   }
   return batch;

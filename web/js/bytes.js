@@ -4,9 +4,9 @@ import { EskerError } from "./errors.js";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-const NOTHING = new Uint8Array(0);
-/** The number of the bucket that all keys are in. */
-const DEFAULT_BUCKET = new Uint8Array(1);
+/** The number of a bucket below this one is one byte. */
+const PLAIN_BUCKETS = 240;
+const BUCKET_MAX = 2 ** 32 - 1;
 
 /** The string that these bytes spell. */
 export const text = (bytes) => decoder.decode(bytes);
@@ -16,6 +16,28 @@ export function bytesOf(value) {
   if (typeof value === "string") return encoder.encode(value);
   if (value instanceof Uint8Array) return value;
   throw new EskerError("invalid-argument", `a key or value is a string or a Uint8Array, not ${describe(value)}`);
+}
+
+/** How many bytes the number of a bucket takes: a small one is its own byte, another has one before it. */
+function bucketBytes(bucket) {
+  if (bucket < PLAIN_BUCKETS) return 1;
+  return 1 + Math.ceil((32 - Math.clz32(bucket)) / 8);
+}
+
+/** The number of a bucket, as whoever names one gives it; without one it is the default bucket. */
+export function numberOf(bucket) {
+  if (bucket === undefined) return 0;
+  const number = bucket?.number;
+  if (Number.isInteger(number) && number >= 0 && number <= BUCKET_MAX) return number;
+  throw new EskerError("invalid-argument", "a bucket is what createBucket, bucket or buckets has given");
+}
+
+/** What is added to a number, in decimal digits. */
+export function deltaOf(delta) {
+  if (Number.isSafeInteger(delta) || (typeof delta === "bigint" && BigInt.asIntN(64, delta) === delta)) {
+    return String(delta);
+  }
+  throw new EskerError("invalid-argument", `what is added is a whole number below 2^53 or a bigint of 64 bits, not ${delta}`);
 }
 
 const describe = (value) => (value === null ? "null" : typeof value === "object" ? value.constructor?.name : typeof value);
@@ -45,29 +67,38 @@ export class Packer {
 
   /** The length and the bytes of a key or value. */
   bytes(value) {
-    this.#bytesAfter(NOTHING, value);
+    this.#bytesAfter(0, 0, value);
   }
 
-  /** A key of a batch: the length of all, the bucket's number, the key. */
-  key(value) {
-    this.#bytesAfter(DEFAULT_BUCKET, value);
+  /** A key as batches hold it: the length of all, the bucket's number, the key (docs/format.md, Keys). */
+  key(value, bucket = 0) {
+    this.#bytesAfter(bucketBytes(bucket), bucket, value);
   }
 
-  #bytesAfter(prefix, value) {
+  /** The length of all, a bucket's number in so many bytes, the bytes of a key or value. */
+  #bytesAfter(numberBytes, bucket, value) {
     // A short string needs no array of its own: its length takes one byte, however it is encoded.
     if (typeof value === "string" && value.length <= 40) {
-      this.#reserve(1 + prefix.length + value.length * 3);
-      const start = this.length + 1 + prefix.length;
-      this.#bytes.set(prefix, this.length + 1);
+      this.#reserve(1 + numberBytes + value.length * 3);
+      const start = this.length + 1 + numberBytes;
       const { written } = encoder.encodeInto(value, this.#bytes.subarray(start));
-      this.#bytes[this.length] = prefix.length + written;
-      this.length = start + written;
+      this.#bytes[this.length++] = numberBytes + written;
+      this.#bucket(numberBytes, bucket);
+      this.length += written;
       return;
     }
     const bytes = bytesOf(value);
-    this.number(prefix.length + bytes.length);
-    this.raw(prefix);
+    this.number(numberBytes + bytes.length);
+    this.#reserve(numberBytes + bytes.length);
+    this.#bucket(numberBytes, bucket);
     this.raw(bytes);
+  }
+
+  /** REQUIRES: there is room. */
+  #bucket(numberBytes, bucket) {
+    if (numberBytes > 1) this.#bytes[this.length++] = PLAIN_BUCKETS - 2 + numberBytes;
+    const first = numberBytes > 1 ? numberBytes - 2 : numberBytes - 1;
+    for (let at = first; at >= 0; at -= 1) this.#bytes[this.length++] = bucket >>> (8 * at);
   }
 
   /** Bytes as they are. */
@@ -160,6 +191,10 @@ export function level(durability) {
   }
   return found;
 }
+
+/** How far a write goes: as its options say, or else as its store's do. */
+export const levelOf = (options, otherwise) =>
+  options?.durability === undefined ? otherwise : level(options.durability);
 
 /** The options of a scan: its range and how it is read. */
 export function checkScan(options) {

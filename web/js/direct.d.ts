@@ -2,38 +2,60 @@
 // the archive's is synchronous, so a put costs microseconds. One worker has the store; there is no sharing with tabs.
 
 import type {
-  Batch, Bytes, Entry, OpenOptions, Operation, RecoveryReport, ScanOptions, Stats, TextEntry, TextOption, Verification,
-  WriteOptions,
+  Batch, BucketInfo, BucketOption, Bytes, Condition, Entry, OpenOptions, Operation, RecoveryReport, ScanOptions, Stats,
+  TextEntry, TextOption, Verification, Versioned, WriteOptions,
 } from "./index.js";
 
 export { Batch, EskerError } from "./index.js";
 
 export interface DirectReads {
-  get(key: Bytes): Uint8Array | undefined;
-  get(key: Bytes, options: TextOption): string | undefined;
-  getMany(keys: Iterable<Bytes>): (Uint8Array | undefined)[];
-  getMany(keys: Iterable<Bytes>, options: TextOption): (string | undefined)[];
+  get(key: Bytes, options?: BucketOption): Uint8Array | undefined;
+  get(key: Bytes, options: BucketOption & TextOption): string | undefined;
+  getMany(keys: Iterable<Bytes>, options?: BucketOption): (Uint8Array | undefined)[];
+  getMany(keys: Iterable<Bytes>, options: BucketOption & TextOption): (string | undefined)[];
   scan(options: ScanOptions & TextOption): IterableIterator<TextEntry>;
   scan(options?: ScanOptions): IterableIterator<Entry>;
+}
+
+export interface DirectWrites {
+  getWithSequence(key: Bytes, options?: BucketOption): Versioned<Uint8Array> | undefined;
+  getWithSequence(key: Bytes, options: BucketOption & TextOption): Versioned<string> | undefined;
+  put(key: Bytes, value: Bytes, options?: WriteOptions & BucketOption): void;
+  delete(key: Bytes, options?: WriteOptions & BucketOption): void;
+  increment(key: Bytes, delta: number, options?: WriteOptions & BucketOption): number;
+  increment(key: Bytes, delta: bigint, options?: WriteOptions & BucketOption): bigint;
 }
 
 export interface DirectSnapshot extends DirectReads {
+  buckets(): BucketInfo[];
   release(): void;
 }
 
-export class DirectStore implements DirectReads {
+/** A bucket of an open store: the store's calls for its keys. */
+export interface DirectBucket extends BucketInfo, DirectReads, DirectWrites {}
+
+export class DirectStore implements DirectReads, DirectWrites {
   /** Opens the store; waits while another tab or worker has it, unless `wait` is false: then it fails with `busy`. */
   static open(name: string, options?: OpenOptions & { wait?: boolean }): Promise<DirectStore>;
   readonly name: string;
-  get(key: Bytes): Uint8Array | undefined;
-  get(key: Bytes, options: TextOption): string | undefined;
-  getMany(keys: Iterable<Bytes>): (Uint8Array | undefined)[];
-  getMany(keys: Iterable<Bytes>, options: TextOption): (string | undefined)[];
+  get(key: Bytes, options?: BucketOption): Uint8Array | undefined;
+  get(key: Bytes, options: BucketOption & TextOption): string | undefined;
+  getMany(keys: Iterable<Bytes>, options?: BucketOption): (Uint8Array | undefined)[];
+  getMany(keys: Iterable<Bytes>, options: BucketOption & TextOption): (string | undefined)[];
   scan(options: ScanOptions & TextOption): IterableIterator<TextEntry>;
   scan(options?: ScanOptions): IterableIterator<Entry>;
-  put(key: Bytes, value: Bytes, options?: WriteOptions): void;
-  delete(key: Bytes, options?: WriteOptions): void;
+  getWithSequence(key: Bytes, options?: BucketOption): Versioned<Uint8Array> | undefined;
+  getWithSequence(key: Bytes, options: BucketOption & TextOption): Versioned<string> | undefined;
+  put(key: Bytes, value: Bytes, options?: WriteOptions & BucketOption): void;
+  delete(key: Bytes, options?: WriteOptions & BucketOption): void;
+  increment(key: Bytes, delta: number, options?: WriteOptions & BucketOption): number;
+  increment(key: Bytes, delta: bigint, options?: WriteOptions & BucketOption): bigint;
   write(batch: Batch | Iterable<Operation>, options?: WriteOptions): void;
+  writeIf(batch: Batch | Iterable<Operation>, conditions: Iterable<Condition>, options?: WriteOptions): void;
+  createBucket(name: string): DirectBucket;
+  dropBucket(name: string): boolean;
+  bucket(name: string): DirectBucket | undefined;
+  buckets(): DirectBucket[];
   sync(): void;
   snapshot(): DirectSnapshot;
   stats(): Stats;

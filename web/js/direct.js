@@ -2,13 +2,13 @@
 
 import init, { Range, Store } from "../wasm/esker_web.js";
 import { Batch } from "./batch.js";
-import { bytesOf, checkScan, entries, level, text } from "./bytes.js";
+import { Bucket } from "./bucket.js";
+import { Packer, Unpacker, bytesOf, checkScan, entries, level, levelOf, numberOf, text } from "./bytes.js";
+import * as calls from "./calls.js";
 import { EskerError } from "./errors.js";
 import { lockName, readArchive, writeArchive } from "./shared.js";
 
 export { Batch, EskerError };
-
-const LATEST = 0;
 
 /** Runs a call into the wasm; what it throws becomes an EskerError. */
 function call(work) {
@@ -19,6 +19,14 @@ function call(work) {
   }
 }
 
+/** Carries out a call as a frame of its own: for calls that are too rare to have a way of theirs. */
+function framed(store, { pack, read }) {
+  const packer = new Packer();
+  pack(packer);
+  const [answer] = call(() => store.execute([packer.view()], [0]));
+  return calls.outcome(new Unpacker(answer), read);
+}
+
 class Reads {
   constructor(reads) {
     this.reads = reads;
@@ -26,7 +34,8 @@ class Reads {
 
   get(key, options) {
     const { store, snapshot } = this.reads();
-    const value = call(() => store.get(snapshot, bytesOf(key)));
+    const bucket = numberOf(options?.bucket);
+    const value = call(() => store.get(snapshot, bucket, bytesOf(key)));
     return options?.text && value ? text(value) : value;
   }
 
@@ -39,7 +48,7 @@ class Reads {
     const { store, snapshot } = this.reads();
     const { prefix, start, end, reverse, keysOnly, limit } = options;
     const bound = (key) => (key === undefined ? undefined : bytesOf(key));
-    const range = new Range(bound(start), bound(end), bound(prefix), !!reverse, !!keysOnly);
+    const range = new Range(numberOf(options.bucket), bound(start), bound(end), bound(prefix), !!reverse, !!keysOnly);
     let page = call(() => store.scan(snapshot, range, limit ?? -1));
     let cursor = page.cursor;
     try {
@@ -56,15 +65,21 @@ class Reads {
 }
 
 class DirectSnapshot extends Reads {
-  #release;
+  #store;
+  #snapshot;
 
   constructor(store, snapshot) {
     super(() => ({ store, snapshot }));
-    this.#release = () => store.release(snapshot);
+    this.#store = store;
+    this.#snapshot = snapshot;
+  }
+
+  buckets() {
+    return framed(this.#store, calls.buckets(this.#snapshot));
   }
 
   release() {
-    this.#release();
+    this.#store.release(this.#snapshot);
   }
 }
 
@@ -86,7 +101,7 @@ export class DirectStore extends Reads {
   }
 
   constructor(name, store, durability, unlock) {
-    super(() => ({ store, snapshot: LATEST }));
+    super(() => ({ store, snapshot: calls.LATEST }));
     this.name = name;
     this.#store = store;
     this.#durability = durability;
@@ -94,18 +109,46 @@ export class DirectStore extends Reads {
   }
 
   put(key, value, options) {
-    const durability = this.#level(options);
-    call(() => this.#store.put(bytesOf(key), bytesOf(value), durability));
+    const [bucket, durability] = [numberOf(options?.bucket), levelOf(options, this.#durability)];
+    call(() => this.#store.put(bucket, bytesOf(key), bytesOf(value), durability));
   }
 
   delete(key, options) {
-    const durability = this.#level(options);
-    call(() => this.#store.delete(bytesOf(key), durability));
+    const [bucket, durability] = [numberOf(options?.bucket), levelOf(options, this.#durability)];
+    call(() => this.#store.delete(bucket, bytesOf(key), durability));
   }
 
   write(batch, options) {
-    const durability = this.#level(options);
+    const durability = levelOf(options, this.#durability);
     call(() => this.#store.write(Batch.pack(batch), durability));
+  }
+
+  getWithSequence(key, options) {
+    return framed(this.#store, calls.getWithSequence(key, options));
+  }
+
+  writeIf(batch, conditions, options) {
+    framed(this.#store, calls.writeIf(batch, conditions, this.#durability, options));
+  }
+
+  increment(key, delta, options) {
+    return framed(this.#store, calls.increment(key, delta, this.#durability, options));
+  }
+
+  createBucket(name) {
+    return new Bucket(this, framed(this.#store, calls.createBucket(name)));
+  }
+
+  dropBucket(name) {
+    return framed(this.#store, calls.dropBucket(name));
+  }
+
+  bucket(name) {
+    return this.buckets().find((bucket) => bucket.name === name);
+  }
+
+  buckets() {
+    return framed(this.#store, calls.buckets(calls.LATEST)).map((bucket) => new Bucket(this, bucket));
   }
 
   sync() {
@@ -154,10 +197,6 @@ export class DirectStore extends Reads {
     } finally {
       this.#unlock();
     }
-  }
-
-  #level(options) {
-    return options?.durability === undefined ? this.#durability : level(options.durability);
   }
 }
 

@@ -9,6 +9,7 @@ export class EskerError extends Error {
       this.file = place.file;
       this.offset = place.offset;
     }
+    if (place.failed?.length) this.failed = place.failed;
   }
 
   /** From what the wasm throws, what a worker sends, or anything else that was thrown. */
@@ -22,6 +23,6 @@ export class EskerError extends Error {
 
   /** What can be sent to another thread. */
   plain() {
-    return { code: this.code, message: this.message, file: this.file, offset: this.offset };
+    return { code: this.code, message: this.message, file: this.file, offset: this.offset, failed: this.failed };
   }
 }

@@ -35,6 +35,10 @@ export type ErrorCode =
   | "foreign-archive"
   /** This handle was closed, or the store was destroyed: open it anew. */
   | "closed"
+  /** There is no such bucket: it was dropped, or is one of another store. Nothing was changed. */
+  | "no-such-bucket"
+  /** Conditions of a `writeIf` did not hold; `failed` says which. Nothing was written. */
+  | "condition-failed"
   /** The snapshot or scan was lost when another tab took the store over: begin it anew. */
   | "snapshot-lost"
   /** The tab that had the store has gone while it had this write: it was applied once or not at all. */
@@ -53,6 +57,8 @@ export class EskerError extends Error {
   /** For `corrupt`: the damaged file and the offset in it. */
   readonly file?: string;
   readonly offset?: number;
+  /** For `condition-failed`: the places of the conditions that did not hold, ascending. */
+  readonly failed?: number[];
 }
 
 /** How a store is opened. Of several tabs, the options of the one that has the store hold. */
@@ -89,6 +95,18 @@ export interface OpenOptions {
   worker?: () => Worker;
 }
 
+/** A bucket, a named key space of a store. Its number means nothing in another store, and is never given again. */
+export interface BucketInfo {
+  /** 0 is the default bucket, which every store has. */
+  readonly number: number;
+  readonly name: string;
+}
+
+export interface BucketOption {
+  /** The bucket whose keys are meant. Default: the default bucket. */
+  bucket?: BucketInfo;
+}
+
 export interface WriteOptions {
   /** Default: the store's. */
   durability?: Durability;
@@ -99,8 +117,8 @@ export interface TextOption {
   text: true;
 }
 
-/** A range of keys, and how it is read. */
-export interface ScanOptions {
+/** A range of keys of one bucket, and how it is read. */
+export interface ScanOptions extends BucketOption {
   /** Only keys that begin with this. Excludes `start` and `end`. */
   prefix?: Bytes;
   /** The first key (inclusive). */
@@ -132,14 +150,14 @@ export interface Scan<E> extends AsyncIterableIterator<E> {
   toArray(): Promise<E[]>;
 }
 
-/** What can be read: the latest state, or a snapshot. */
+/** What can be read: the latest state, or a snapshot; of one bucket, or of all. */
 export interface Reads {
   /** The value of `key`; `undefined` if it is absent. */
-  get(key: Bytes): Promise<Uint8Array | undefined>;
-  get(key: Bytes, options: TextOption): Promise<string | undefined>;
+  get(key: Bytes, options?: BucketOption): Promise<Uint8Array | undefined>;
+  get(key: Bytes, options: BucketOption & TextOption): Promise<string | undefined>;
   /** The values of many keys, in their order, all of one state. */
-  getMany(keys: Iterable<Bytes>): Promise<(Uint8Array | undefined)[]>;
-  getMany(keys: Iterable<Bytes>, options: TextOption): Promise<(string | undefined)[]>;
+  getMany(keys: Iterable<Bytes>, options?: BucketOption): Promise<(Uint8Array | undefined)[]>;
+  getMany(keys: Iterable<Bytes>, options: BucketOption & TextOption): Promise<(string | undefined)[]>;
   /** Reads a range. */
   scan(options: ScanOptions & TextOption): Scan<TextEntry>;
   scan(options?: ScanOptions): Scan<Entry>;
@@ -147,18 +165,62 @@ export interface Reads {
 
 /** A state that later writes do not change. Release it: while it lives, compaction keeps what it sees. */
 export interface Snapshot extends Reads {
+  /** The buckets of this state, in the order of their numbers: the default one first. */
+  buckets(): Promise<BucketInfo[]>;
   release(): Promise<void>;
 }
 
+/** A value, and when it was written. */
+export interface Versioned<V> {
+  value: V;
+  /** The sequence number of the write that made it: for `unchangedSince`. */
+  sequence: number;
+}
+
+/** What is done to single keys of the latest state; of one bucket, or of all. */
+export interface Writes {
+  /** The value of `key` with the sequence number of its write; `undefined` if it is absent. */
+  getWithSequence(key: Bytes, options?: BucketOption): Promise<Versioned<Uint8Array> | undefined>;
+  getWithSequence(key: Bytes, options: BucketOption & TextOption): Promise<Versioned<string> | undefined>;
+  /** Sets `key` (1 to 65,536 bytes) to `value` (at most 64 MiB). */
+  put(key: Bytes, value: Bytes, options?: WriteOptions & BucketOption): Promise<void>;
+  /** Removes `key`; removing an absent key is no error. */
+  delete(key: Bytes, options?: WriteOptions & BucketOption): Promise<void>;
+  /**
+   * Adds `delta` to the number that `key` holds in decimal digits, with a `-` before a negative one; an absent key
+   * counts as 0. The promise gives the sum, which the key then holds: a bigint where `delta` is one, and else a number,
+   * which is exact below 2^53. `invalid-argument` where the value is no whole number, or the sum does not fit 64 bits.
+   */
+  increment(key: Bytes, delta: number, options?: WriteOptions & BucketOption): Promise<number>;
+  increment(key: Bytes, delta: bigint, options?: WriteOptions & BucketOption): Promise<bigint>;
+}
+
+/**
+ * A bucket of an open store: the store's calls for its keys. It stays valid when another tab takes the store over, and
+ * fails with `no-such-bucket` when it was dropped. Ask for it anew after `importArchive`, which brings other buckets.
+ */
+export interface Bucket extends BucketInfo, Reads, Writes {}
+
 /** One step of a batch. */
 export type Operation =
-  | { type: "put"; key: Bytes; value: Bytes }
-  | { type: "delete"; key: Bytes };
+  | ({ type: "put"; key: Bytes; value: Bytes } & BucketOption)
+  | ({ type: "delete"; key: Bytes } & BucketOption);
 
-/** Operations that are applied together or not at all. */
+/** What must be so for a write to be made. */
+export interface Condition extends BucketOption {
+  /** The key that is looked at. */
+  key: Bytes;
+  /**
+   * What it must be: without a value; of this value; or of a value whose write has this sequence number or an earlier
+   * one, which an absent key never is.
+   */
+  expected: "absent" | { equals: Bytes } | { unchangedSince: number };
+}
+
+/** Operations that are applied together or not at all; they may change several buckets. */
 export class Batch {
-  put(key: Bytes, value: Bytes): this;
-  delete(key: Bytes): this;
+  put(key: Bytes, value: Bytes, options?: BucketOption): this;
+  delete(key: Bytes, options?: BucketOption): this;
   clear(): this;
   /** The number of operations. */
   readonly length: number;
@@ -248,7 +310,7 @@ export interface RecoveryReport {
  *
  * Events: `role` when this tab becomes the leader.
  */
-export class Esker extends EventTarget implements Reads {
+export class Esker extends EventTarget implements Reads, Writes {
   /** Opens the store `name` (1 to 100 characters), making it if need be. */
   static open(name: string, options?: OpenOptions): Promise<Esker>;
   /** Removes the store `name`, open or not; no error if there is none. */
@@ -260,19 +322,42 @@ export class Esker extends EventTarget implements Reads {
   /** Whether this tab has the files. */
   readonly role: "leader" | "follower";
 
-  get(key: Bytes): Promise<Uint8Array | undefined>;
-  get(key: Bytes, options: TextOption): Promise<string | undefined>;
-  getMany(keys: Iterable<Bytes>): Promise<(Uint8Array | undefined)[]>;
-  getMany(keys: Iterable<Bytes>, options: TextOption): Promise<(string | undefined)[]>;
+  get(key: Bytes, options?: BucketOption): Promise<Uint8Array | undefined>;
+  get(key: Bytes, options: BucketOption & TextOption): Promise<string | undefined>;
+  getMany(keys: Iterable<Bytes>, options?: BucketOption): Promise<(Uint8Array | undefined)[]>;
+  getMany(keys: Iterable<Bytes>, options: BucketOption & TextOption): Promise<(string | undefined)[]>;
   scan(options: ScanOptions & TextOption): Scan<TextEntry>;
   scan(options?: ScanOptions): Scan<Entry>;
 
-  /** Sets `key` (1 to 65,536 bytes) to `value` (at most 64 MiB). */
-  put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void>;
-  /** Removes `key`; removing an absent key is no error. */
-  delete(key: Bytes, options?: WriteOptions): Promise<void>;
+  getWithSequence(key: Bytes, options?: BucketOption): Promise<Versioned<Uint8Array> | undefined>;
+  getWithSequence(key: Bytes, options: BucketOption & TextOption): Promise<Versioned<string> | undefined>;
+  put(key: Bytes, value: Bytes, options?: WriteOptions & BucketOption): Promise<void>;
+  delete(key: Bytes, options?: WriteOptions & BucketOption): Promise<void>;
+  increment(key: Bytes, delta: number, options?: WriteOptions & BucketOption): Promise<number>;
+  increment(key: Bytes, delta: bigint, options?: WriteOptions & BucketOption): Promise<bigint>;
   /** Applies a batch: all of it or nothing. */
   write(batch: Batch | Iterable<Operation>, options?: WriteOptions): Promise<void>;
+  /** Applies a batch if every condition holds; else fails with `condition-failed`, and nothing is written. */
+  writeIf(
+    batch: Batch | Iterable<Operation>, conditions: Iterable<Condition>, options?: WriteOptions,
+  ): Promise<void>;
+
+  /**
+   * The bucket of this name, which is made where there is none; it is durable when the promise is fulfilled. A name has
+   * 1 to 255 bytes of UTF-8 and no control characters; `invalid-argument` for another.
+   */
+  createBucket(name: string): Promise<Bucket>;
+  /**
+   * Drops the bucket of this name with all that it holds; durable when the promise is fulfilled, which tells whether
+   * there was one. Snapshots and scans that saw it still do. Its space comes back by maintenance. `invalid-argument` for
+   * the default bucket.
+   */
+  dropBucket(name: string): Promise<boolean>;
+  /** The bucket of this name; `undefined` if there is none. The default one's name is `default`. */
+  bucket(name: string): Promise<Bucket | undefined>;
+  /** All buckets, in the order of their numbers: the default one first. */
+  buckets(): Promise<Bucket[]>;
+
   /** Makes every write before it durable. */
   sync(): Promise<void>;
 

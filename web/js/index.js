@@ -2,7 +2,9 @@
 // answers come in one frame as well (src/frame.rs describes the bytes).
 
 import { Batch } from "./batch.js";
-import { Packer, Unpacker, checkScan, entries, level, text } from "./bytes.js";
+import { Bucket } from "./bucket.js";
+import { Packer, Unpacker, entries, level } from "./bytes.js";
+import * as calls from "./calls.js";
 import { EskerError } from "./errors.js";
 
 export { Batch, EskerError };
@@ -10,25 +12,6 @@ export { Batch, EskerError };
 /** A frame of this size does not wait for more calls. */
 const FRAME_BYTES = 256 << 10;
 const WATCH_MILLIS = 250;
-const LATEST = 0;
-
-const PUT = 1;
-const DELETE = 2;
-const WRITE = 3;
-const GET = 4;
-const GET_MANY = 5;
-const SCAN = 6;
-const PAGE = 7;
-const CLOSE_CURSOR = 8;
-const SNAPSHOT = 9;
-const RELEASE = 10;
-const SYNC = 11;
-const STATS = 12;
-const REPORT = 13;
-const VERIFY = 14;
-
-const nothing = () => undefined;
-const json = (answer) => JSON.parse(answer.text());
 
 /** Calls on their way to the worker, and what was asked of it otherwise. */
 class Connection {
@@ -59,8 +42,8 @@ class Connection {
     });
   }
 
-  /** Adds a call to the frame. `pack` writes it, `read` takes the answer apart. */
-  call(writes, pack, read) {
+  /** Adds a call to the frame. */
+  call({ writes, pack, read }) {
     return new Promise((resolve, reject) => {
       if (this.#failure) {
         reject(this.#failure);
@@ -167,58 +150,29 @@ function reject(waiting, error) {
 }
 
 /** Gives each call its answer. */
-function settle(calls, answers) {
-  for (const { read, resolve, reject } of calls) {
-    if (answers.byte() === 0) {
-      resolve(read(answers));
-    } else {
-      const [code, message] = [answers.text(), answers.text()];
-      const place = { file: answers.text(), offset: answers.number() };
-      reject(new EskerError(code, message, place));
+function settle(waiting, answers) {
+  for (const { read, resolve, reject } of waiting) {
+    try {
+      resolve(calls.outcome(answers, read));
+    } catch (error) {
+      reject(error);
     }
   }
 }
 
-function get(connection, snapshot, key, options) {
-  const pack = (packer) => {
-    packer.byte(GET);
-    packer.number(snapshot);
-    packer.bytes(key);
-  };
-  return connection.call(false, pack, (answer) => valueOf(answer, options));
-}
-
-function getMany(connection, snapshot, keys, options) {
-  const pack = (packer) => {
-    const all = [...keys];
-    packer.byte(GET_MANY);
-    packer.number(snapshot);
-    packer.number(all.length);
-    all.forEach((key) => packer.bytes(key));
-  };
-  return connection.call(false, pack, (answer) =>
-    Array.from({ length: answer.number() }, () => valueOf(answer, options)),
-  );
-}
-
-function valueOf(answer, options) {
-  const value = answer.value();
-  return options?.text && value ? text(value) : value;
-}
-
 class Scan {
   #connection;
-  #snapshot;
   #options;
+  /** The call that begins it. */
+  #begin;
   /** The cursor; undefined before the first page, 0 after the last. */
   #cursor;
   #entries = [][Symbol.iterator]();
 
   constructor(connection, snapshot, options) {
-    checkScan(options);
     this.#connection = connection;
-    this.#snapshot = snapshot;
     this.#options = { ...options };
+    this.#begin = calls.scan(snapshot, this.#options);
   }
 
   [Symbol.asyncIterator]() {
@@ -255,40 +209,15 @@ class Scan {
     const cursor = this.#cursor;
     this.#cursor = 0;
     this.#entries = [][Symbol.iterator]();
-    if (cursor) {
-      const pack = (packer) => {
-        packer.byte(CLOSE_CURSOR);
-        packer.number(cursor);
-      };
-      await this.#connection.call(false, pack, nothing).catch(nothing);
-    }
+    if (cursor) await this.#connection.call(calls.closeCursor(cursor)).catch(() => undefined);
     return { done: true, value };
   }
 
   async #fetch() {
-    const pack = this.#cursor === undefined ? (packer) => this.#packScan(packer) : (packer) => this.#packPage(packer);
-    const read = (answer) => {
-      this.#cursor = answer.number();
-      return answer.bytes();
-    };
-    const page = await this.#connection.call(false, pack, read);
+    const call = this.#cursor === undefined ? this.#begin : calls.page(this.#cursor);
+    const [cursor, page] = await this.#connection.call(call);
+    this.#cursor = cursor;
     this.#entries = entries(page, this.#options.keysOnly, this.#options.text);
-  }
-
-  #packScan(packer) {
-    const { prefix, start, end, reverse, keysOnly, limit } = this.#options;
-    const bounds = [prefix, start, end];
-    const flags = [reverse, keysOnly, ...bounds.map((bound) => bound !== undefined)];
-    packer.byte(SCAN);
-    packer.number(this.#snapshot);
-    packer.byte(flags.reduce((all, flag, at) => all | (flag ? 1 << at : 0), 0));
-    packer.number(limit === undefined ? 0 : limit + 1);
-    bounds.filter((bound) => bound !== undefined).forEach((bound) => packer.bytes(bound));
-  }
-
-  #packPage(packer) {
-    packer.byte(PAGE);
-    packer.number(this.#cursor);
   }
 }
 
@@ -302,23 +231,23 @@ class Snapshot {
   }
 
   get(key, options) {
-    return get(this.#connection, this.#id, key, options);
+    return this.#connection.call(calls.get(this.#id, key, options));
   }
 
   getMany(keys, options) {
-    return getMany(this.#connection, this.#id, keys, options);
+    return this.#connection.call(calls.getMany(this.#id, keys, options));
   }
 
   scan(options = {}) {
     return new Scan(this.#connection, this.#id, options);
   }
 
-  async release() {
-    const pack = (packer) => {
-      packer.byte(RELEASE);
-      packer.number(this.#id);
-    };
-    await this.#connection.call(false, pack, nothing);
+  buckets() {
+    return this.#connection.call(calls.buckets(this.#id));
+  }
+
+  release() {
+    return this.#connection.call(calls.release(this.#id));
   }
 }
 
@@ -364,63 +293,75 @@ export class Esker extends EventTarget {
   }
 
   get(key, options) {
-    return get(this.#connection, LATEST, key, options);
+    return this.#connection.call(calls.get(calls.LATEST, key, options));
   }
 
   getMany(keys, options) {
-    return getMany(this.#connection, LATEST, keys, options);
+    return this.#connection.call(calls.getMany(calls.LATEST, keys, options));
+  }
+
+  getWithSequence(key, options) {
+    return this.#connection.call(calls.getWithSequence(key, options));
   }
 
   scan(options = {}) {
-    return new Scan(this.#connection, LATEST, options);
+    return new Scan(this.#connection, calls.LATEST, options);
   }
 
   put(key, value, options) {
-    const pack = (packer) => {
-      packer.byte(PUT);
-      packer.byte(this.#level(options));
-      packer.bytes(key);
-      packer.bytes(value);
-    };
-    return this.#connection.call(true, pack, nothing);
+    return this.#connection.call(calls.put(key, value, this.#durability, options));
   }
 
   delete(key, options) {
-    const pack = (packer) => {
-      packer.byte(DELETE);
-      packer.byte(this.#level(options));
-      packer.bytes(key);
-    };
-    return this.#connection.call(true, pack, nothing);
+    return this.#connection.call(calls.remove(key, this.#durability, options));
   }
 
   write(batch, options) {
-    const pack = (packer) => {
-      packer.byte(WRITE);
-      packer.byte(this.#level(options));
-      packer.bytes(Batch.pack(batch));
-    };
-    return this.#connection.call(true, pack, nothing);
+    return this.#connection.call(calls.write(batch, this.#durability, options));
   }
 
-  async sync() {
-    await this.#plain(SYNC, nothing);
+  writeIf(batch, conditions, options) {
+    return this.#connection.call(calls.writeIf(batch, conditions, this.#durability, options));
+  }
+
+  increment(key, delta, options) {
+    return this.#connection.call(calls.increment(key, delta, this.#durability, options));
+  }
+
+  async createBucket(name) {
+    return new Bucket(this, await this.#connection.call(calls.createBucket(name)));
+  }
+
+  dropBucket(name) {
+    return this.#connection.call(calls.dropBucket(name));
+  }
+
+  async bucket(name) {
+    return (await this.buckets()).find((bucket) => bucket.name === name);
+  }
+
+  async buckets() {
+    const buckets = await this.#connection.call(calls.buckets(calls.LATEST));
+    return buckets.map((bucket) => new Bucket(this, bucket));
+  }
+
+  sync() {
+    return this.#connection.call(calls.sync());
   }
 
   async snapshot() {
-    const id = await this.#plain(SNAPSHOT, (answer) => answer.number());
-    return new Snapshot(this.#connection, id);
+    return new Snapshot(this.#connection, await this.#connection.call(calls.snapshot()));
   }
 
   stats() {
-    return this.#plain(STATS, json);
+    return this.#connection.call(calls.stats());
   }
 
   watch(callback, millis = WATCH_MILLIS) {
     const watch = { last: undefined, timer: undefined };
     this.#watches.add(watch);
     const look = async () => {
-      const told = await this.#plain(STATS, (answer) => answer.text()).catch(nothing);
+      const told = await this.#connection.call(calls.stats((answer) => answer.text())).catch(() => undefined);
       if (!this.#watches.has(watch)) return;
       if (told !== undefined && told !== watch.last) {
         watch.last = told;
@@ -436,7 +377,7 @@ export class Esker extends EventTarget {
   }
 
   verify() {
-    return this.#plain(VERIFY, json);
+    return this.#connection.call(calls.verify());
   }
 
   async compact() {
@@ -444,7 +385,7 @@ export class Esker extends EventTarget {
   }
 
   recoveryReport() {
-    return this.#plain(REPORT, json);
+    return this.#connection.call(calls.recoveryReport());
   }
 
   exportArchive() {
@@ -474,14 +415,6 @@ export class Esker extends EventTarget {
     } finally {
       this.#connection.fail(new EskerError("closed", "the store was closed: open it anew"));
     }
-  }
-
-  #plain(kind, read) {
-    return this.#connection.call(false, (packer) => packer.byte(kind), read);
-  }
-
-  #level(options) {
-    return options?.durability === undefined ? this.#durability : level(options.durability);
   }
 }
 

@@ -14,17 +14,26 @@ pub struct CallError {
     pub message: String,
     /// The damaged file and the offset in it.
     pub place: Option<(String, u64)>,
+    /// The places of the conditions that did not hold.
+    pub failed: Vec<usize>,
 }
 
 impl CallError {
     /// An error without a place.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), place: None }
+        Self { code, message: message.into(), place: None, failed: Vec::new() }
     }
 
     /// The handle was closed.
     pub fn closed() -> Self {
         Self::new("closed", "the store was closed: open it anew")
+    }
+
+    /// Conditions did not hold: those at these places.
+    pub fn condition_failed(failed: Vec<usize>) -> Self {
+        let places: Vec<_> = failed.iter().map(usize::to_string).collect();
+        let message = format!("these conditions did not hold: {}; nothing was written", places.join(", "));
+        Self { failed, ..Self::new("condition-failed", message) }
     }
 
     /// The file is no archive of a store.
@@ -51,6 +60,6 @@ impl From<Error> for CallError {
             ErrorKind::Corrupt(at) => Some((at.file.clone(), at.offset)),
             _ => None,
         };
-        Self { code, message: error.to_string(), place }
+        Self { place, ..Self::new(code, error.to_string()) }
     }
 }

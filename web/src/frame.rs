@@ -1,45 +1,56 @@
 //! Frames: calls that travel together, and their answers, as bytes.
 //!
 //! A page packs the calls that it makes without waiting into one frame; the answers come back in one frame, in the same
-//! order. `js/frame.js` is the other side; the two are of one build, so there is no version. Lengths and numbers are
-//! varints, `bytes` a varint and so many bytes.
+//! order. `js/index.js` is the other side; the two are of one build, so there is no version. Lengths and numbers are
+//! varints, `bytes` a varint and so many bytes, a `key` the bytes of a bucket's number and the key in it, as in a packed
+//! batch (docs/format.md).
 //!
 //! ```text
-//! call    = 1 put: durability u8, key bytes, value bytes        answer  = 0, then what the call gives
-//!         | 2 delete: durability u8, key bytes                          | 1, code bytes, message bytes,
-//!         | 3 write: durability u8, packed batch bytes                      file bytes, offset
-//!         | 4 get: snapshot, key bytes                          gives   presence u8, then value bytes
-//!         | 5 get many: snapshot, count, key bytes ...                  count, then each as for get
-//!         | 6 scan: snapshot, flags u8, limit, range bytes ...          cursor or 0 at the end, page bytes
+//! call    = 1 put: durability u8, key, value bytes              answer  = 0, then what the call gives
+//!         | 2 delete: durability u8, key                                | 1, code bytes, message bytes,
+//!         | 3 write: durability u8, packed batch bytes                      file bytes, offset,
+//!                                                                           count, failed condition ...
+//!         | 4 get: snapshot, key                                gives   presence u8, then value bytes
+//!         | 5 get many: snapshot, count, key ...                        count, then each as for get
+//!         | 6 scan: snapshot, bucket, flags u8, limit, bytes ...        cursor or 0 at the end, page bytes
 //!         | 7 page: cursor                                              as for scan
 //!         | 8 close cursor: cursor                                      nothing
 //!         | 9 snapshot                                                  snapshot
 //!         | 10 release: snapshot                                        nothing
 //!         | 11 sync                                                     nothing
 //!         | 12 stats | 13 recovery report | 14 verify                   JSON bytes
+//!         | 15 write if: durability u8, packed batch bytes,             nothing
+//!               count, condition ...
+//!         | 16 increment: durability u8, key, delta in digits bytes     sum in digits bytes
+//!         | 17 get with sequence: key                                   presence u8, then value bytes, sequence
+//!         | 18 create bucket: name bytes                                number
+//!         | 19 drop bucket: name bytes                                  whether there was one u8
+//!         | 20 buckets: snapshot                                        count, then each number, name bytes
+//!
+//! condition = key, 0 absent | key, 1 equals: value bytes | key, 2 unchanged since: sequence
 //! ```
 //!
 //! Snapshot 0 is the latest state. A limit is the number and one, or 0 for none. The flags of a scan: 1 reverse,
-//! 2 keys only, 4 a prefix follows, 8 a start follows, 16 an end follows. A page is each entry's key bytes and, unless
-//! the scan is of keys only, value bytes.
+//! 2 keys only, 4 a prefix follows, 8 a start follows, 16 an end follows. A page is each entry's key bytes, without the
+//! bucket, and, unless the scan is of keys only, value bytes.
 
 use crate::call_error::{CallError, Result};
 use esker_engine::base::coding::{Decoder, put_bytes, put_varint};
-use esker_engine::{Durability, KeyRange, ScanOptions};
+use esker_engine::{Bucket, Condition, Durability, Expected, Key, KeyRange, ScanOptions};
 
 /// A call.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Call<'a> {
     /// Set a key.
-    Put(Durability, &'a [u8], &'a [u8]),
+    Put(Durability, Key<'a>, &'a [u8]),
     /// Remove a key.
-    Delete(Durability, &'a [u8]),
+    Delete(Durability, Key<'a>),
     /// Apply a packed batch.
     Write(Durability, &'a [u8]),
     /// One value of a state.
-    Get(u64, &'a [u8]),
+    Get(u64, Key<'a>),
     /// Many values of a state.
-    GetMany(u64, Vec<&'a [u8]>),
+    GetMany(u64, Vec<Key<'a>>),
     /// Begin to read a range of a state.
     Scan(u64, KeyRange, ScanOptions),
     /// Go on with a scan.
@@ -58,6 +69,18 @@ pub enum Call<'a> {
     Report,
     /// Check everything.
     Verify,
+    /// Apply a packed batch if conditions hold.
+    WriteIf(Durability, &'a [u8], Vec<Condition<'a>>),
+    /// Add to a number in decimal digits; so is what is added.
+    Increment(Durability, Key<'a>, &'a [u8]),
+    /// A value of the latest state, and when it was written.
+    GetWithSequence(Key<'a>),
+    /// Make a bucket, if there is none of this name.
+    CreateBucket(&'a str),
+    /// Drop a bucket.
+    DropBucket(&'a str),
+    /// The buckets of a state.
+    Buckets(u64),
 }
 
 /// What a call gives.
@@ -69,12 +92,18 @@ pub enum Answer {
     Value(Option<Vec<u8>>),
     /// Several.
     Values(Vec<Option<Vec<u8>>>),
+    /// A value and its sequence number, or their absence.
+    Versioned(Option<(Vec<u8>, u64)>),
     /// A cursor (0 where the scan has ended) and a page.
     Page(u64, Vec<u8>),
-    /// A snapshot.
+    /// A snapshot, or a bucket.
     Number(u64),
-    /// JSON.
+    /// Yes or no.
+    Truth(bool),
+    /// JSON, or digits.
     Text(String),
+    /// Buckets with their names.
+    Buckets(Vec<(Bucket, String)>),
     /// Why there is no answer.
     Failed(CallError),
 }
@@ -92,16 +121,17 @@ impl<'a> Calls<'a> {
     fn decode(&mut self) -> Option<Call<'a>> {
         let decoder = &mut self.0;
         Some(match decoder.u8()? {
-            1 => Call::Put(durability(decoder.u8()?)?, decoder.bytes()?, decoder.bytes()?),
-            2 => Call::Delete(durability(decoder.u8()?)?, decoder.bytes()?),
-            3 => Call::Write(durability(decoder.u8()?)?, decoder.bytes()?),
-            4 => Call::Get(decoder.varint()?, decoder.bytes()?),
+            1 => Call::Put(durability(decoder)?, key(decoder)?, decoder.bytes()?),
+            2 => Call::Delete(durability(decoder)?, key(decoder)?),
+            3 => Call::Write(durability(decoder)?, decoder.bytes()?),
+            4 => Call::Get(decoder.varint()?, key(decoder)?),
             5 => {
                 let (snapshot, count) = (decoder.varint()?, decoder.varint()?);
-                Call::GetMany(snapshot, (0..count).map(|_| decoder.bytes()).collect::<Option<_>>()?)
+                Call::GetMany(snapshot, (0..count).map(|_| key(decoder)).collect::<Option<_>>()?)
             }
             6 => {
-                let (snapshot, flags, limit) = (decoder.varint()?, decoder.u8()?, decoder.varint()?);
+                let (snapshot, bucket) = (decoder.varint()?, Bucket::new(decoder.varint32()?));
+                let (flags, limit) = (decoder.u8()?, decoder.varint()?);
                 let mut next = |flag| {
                     if flags & flag == 0 { Some(None) } else { Some(Some(decoder.bytes()?.to_vec())) }
                 };
@@ -111,10 +141,10 @@ impl<'a> Calls<'a> {
                     None => KeyRange { start, end },
                 };
                 let options = ScanOptions {
+                    bucket,
                     reverse: flags & 1 != 0,
                     keys_only: flags & 2 != 0,
                     limit: limit.checked_sub(1),
-                    ..ScanOptions::default()
                 };
                 Call::Scan(snapshot, range, options)
             }
@@ -126,6 +156,20 @@ impl<'a> Calls<'a> {
             12 => Call::Stats,
             13 => Call::Report,
             14 => Call::Verify,
+            15 => {
+                let (durability, packed) = (durability(decoder)?, decoder.bytes()?);
+                let count = decoder.varint()?;
+                Call::WriteIf(
+                    durability,
+                    packed,
+                    (0..count).map(|_| condition(decoder)).collect::<Option<_>>()?,
+                )
+            }
+            16 => Call::Increment(durability(decoder)?, key(decoder)?, decoder.bytes()?),
+            17 => Call::GetWithSequence(key(decoder)?),
+            18 => Call::CreateBucket(str::from_utf8(decoder.bytes()?).ok()?),
+            19 => Call::DropBucket(str::from_utf8(decoder.bytes()?).ok()?),
+            20 => Call::Buckets(decoder.varint()?),
             _ => return None,
         })
     }
@@ -146,8 +190,23 @@ impl<'a> Iterator for Calls<'a> {
     }
 }
 
-fn durability(byte: u8) -> Option<Durability> {
-    match byte {
+fn key<'a>(decoder: &mut Decoder<'a>) -> Option<Key<'a>> {
+    Key::of_user_key(decoder.bytes()?)
+}
+
+fn condition<'a>(decoder: &mut Decoder<'a>) -> Option<Condition<'a>> {
+    let key = key(decoder)?;
+    let expected = match decoder.u8()? {
+        0 => Expected::Absent,
+        1 => Expected::Equals(decoder.bytes()?),
+        2 => Expected::UnchangedSince(decoder.varint()?),
+        _ => return None,
+    };
+    Some(Condition { key, expected })
+}
+
+fn durability(decoder: &mut Decoder<'_>) -> Option<Durability> {
+    match decoder.u8()? {
         0 => Some(Durability::Deferred),
         1 => Some(Durability::Buffered),
         2 => Some(Durability::Synced),
@@ -174,6 +233,8 @@ impl Answer {
             put_bytes(out, error.message.as_bytes());
             put_bytes(out, file.as_bytes());
             put_varint(out, offset);
+            put_varint(out, error.failed.len() as u64);
+            error.failed.iter().for_each(|&place| put_varint(out, place as u64));
             return;
         }
         out.push(0);
@@ -184,12 +245,26 @@ impl Answer {
                 put_varint(out, values.len() as u64);
                 values.iter().for_each(|value| put_value(out, value.as_deref()));
             }
+            Self::Versioned(versioned) => {
+                put_value(out, versioned.as_ref().map(|(value, _)| &value[..]));
+                if let Some((_, sequence)) = versioned {
+                    put_varint(out, *sequence);
+                }
+            }
             Self::Page(cursor, page) => {
                 put_varint(out, *cursor);
                 put_bytes(out, page);
             }
             Self::Number(number) => put_varint(out, *number),
+            Self::Truth(truth) => out.push(u8::from(*truth)),
             Self::Text(text) => put_bytes(out, text.as_bytes()),
+            Self::Buckets(buckets) => {
+                put_varint(out, buckets.len() as u64);
+                for (bucket, name) in buckets {
+                    put_varint(out, bucket.number().into());
+                    put_bytes(out, name.as_bytes());
+                }
+            }
         }
     }
 }
@@ -208,25 +283,41 @@ mod tests {
     #[test]
     fn calls_are_read_in_order() {
         let frame = [
-            &[1, 2, 1, b'a', 1, b'x'][..],
-            &[6, 0, 3, 11, 7, 9],
-            &[6, 5, 12, 0, 1, b'b'],
-            &[5, 0, 2, 1, b'a', 1, b'b'],
+            &[1, 2, 2, 0, b'a', 1, b'x'][..],
+            &[6, 0, 7, 3, 11],
+            &[7, 9],
+            &[15, 1, 3, 0, 1, b'b', 1, 2, 7, b'c', 2, 5],
         ];
         let frame = frame.concat();
-        // The second scan's flags ask for a prefix and a start, which it does not have: the frame ends there.
-        let calls: Vec<_> = Calls::new(&frame[..12]).collect();
-        assert_eq!(calls[0], Ok(Call::Put(Durability::Synced, b"a", b"x")));
-        let options =
-            ScanOptions { reverse: true, keys_only: true, limit: Some(10), ..ScanOptions::default() };
-        assert_eq!(calls[1], Ok(Call::Scan(0, KeyRange::all(), options)));
-        assert_eq!(calls[2], Ok(Call::Page(9)));
-        assert_eq!(calls.len(), 3);
+        let calls: Vec<_> = Calls::new(&frame).map(|call| call.expect("sound")).collect();
+        let bucket = Bucket::new(7);
+        let options = ScanOptions { bucket, reverse: true, keys_only: true, limit: Some(10) };
+        let unchanged = Condition { key: (bucket, b"c").into(), expected: Expected::UnchangedSince(5) };
+        let expected = [
+            Call::Put(Durability::Synced, Key::from(b"a"), b"x"),
+            Call::Scan(0, KeyRange::all(), options),
+            Call::Page(9),
+            Call::WriteIf(Durability::Buffered, &[0, 1, b'b'], vec![unchanged]),
+        ];
+        assert_eq!(calls, expected);
     }
 
     #[test]
     fn a_malformed_frame_ends_in_an_error() {
-        for frame in [&[0][..], &[1, 3, 1, b'a', 0], &[4, 0], &[5, 0, 200, 1, b'a'], &[99]] {
+        let frames = [
+            &[0][..],
+            &[1, 3, 2, 0, b'a', 0],
+            // A key without a bucket's number, and one cut short.
+            &[4, 0, 0],
+            &[4, 0, 2, 240, 1],
+            &[5, 0, 200, 2, 0, b'a'],
+            // A scan whose flags ask for a prefix and a start, which it does not have.
+            &[6, 0, 0, 12, 0, 1, b'b'],
+            &[15, 2, 0, 1, 2, 0, b'a', 3],
+            &[18, 1, 0xff],
+            &[99],
+        ];
+        for frame in frames {
             let calls: Vec<_> = Calls::new(frame).collect();
             assert_eq!(
                 calls.last().and_then(|call| call.as_ref().err()).map(|error| error.code),

@@ -6,7 +6,7 @@ use crate::clock::BrowserClock;
 use crate::core::{self, Core, Owner};
 use crate::opfs_fs::{self, Folder, OpfsHandle};
 use crate::{options, panic_message};
-use esker_engine::{Batch, Durability, KeyRange, ScanOptions};
+use esker_engine::{Batch, Bucket, Durability, KeyRange, ScanOptions};
 use js_sys::{Reflect, Uint8Array};
 use std::cell::RefCell;
 use wasm_bindgen::prelude::*;
@@ -62,7 +62,8 @@ impl Store {
     /// # Errors
     ///
     /// Those of `put`.
-    pub fn put(&self, key: &[u8], value: &[u8], durability: u8) -> Result<()> {
+    pub fn put(&self, bucket: u32, key: &[u8], value: &[u8], durability: u8) -> Result<()> {
+        let key = (Bucket::new(bucket), key);
         self.core.borrow_mut().put(key, value, level(durability)).map_err(thrown)
     }
 
@@ -71,7 +72,8 @@ impl Store {
     /// # Errors
     ///
     /// Those of `delete`.
-    pub fn delete(&self, key: &[u8], durability: u8) -> Result<()> {
+    pub fn delete(&self, bucket: u32, key: &[u8], durability: u8) -> Result<()> {
+        let key = (Bucket::new(bucket), key);
         self.core.borrow_mut().delete(key, level(durability)).map_err(thrown)
     }
 
@@ -99,7 +101,8 @@ impl Store {
     /// # Errors
     ///
     /// Those of `get`.
-    pub fn get(&self, snapshot: f64, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub fn get(&self, snapshot: f64, bucket: u32, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let key = (Bucket::new(bucket), key);
         self.core.borrow().get(snapshot as u64, key).map_err(thrown)
     }
 
@@ -110,12 +113,8 @@ impl Store {
     /// Those of `scan`.
     pub fn scan(&self, snapshot: f64, range: Range, limit: f64) -> Result<Page> {
         let limit = (limit >= 0.0).then_some(limit as u64);
-        let options = ScanOptions {
-            reverse: range.reverse,
-            keys_only: range.keys_only,
-            limit,
-            ..ScanOptions::default()
-        };
+        let (bucket, reverse, keys_only) = (range.bucket, range.reverse, range.keys_only);
+        let options = ScanOptions { bucket, reverse, keys_only, limit };
         let page = self.core.borrow_mut().scan(snapshot as u64, range.keys, options);
         page.map(Page::new).map_err(thrown)
     }
@@ -275,6 +274,7 @@ impl Store {
 #[wasm_bindgen]
 #[derive(Debug, Default)]
 pub struct Range {
+    bucket: Bucket,
     keys: KeyRange,
     reverse: bool,
     keys_only: bool,
@@ -282,9 +282,10 @@ pub struct Range {
 
 #[wasm_bindgen]
 impl Range {
-    /// The keys from `start` to `end`, or those that begin with `prefix`.
+    /// The keys of a bucket from `start` to `end`, or those that begin with `prefix`.
     #[wasm_bindgen(constructor)]
     pub fn new(
+        bucket: u32,
         start: Option<Vec<u8>>,
         end: Option<Vec<u8>>,
         prefix: Option<Vec<u8>>,
@@ -295,7 +296,7 @@ impl Range {
             Some(prefix) => KeyRange::prefix(&prefix),
             None => KeyRange { start, end },
         };
-        Self { keys, reverse, keys_only }
+        Self { bucket: Bucket::new(bucket), keys, reverse, keys_only }
     }
 }
 

@@ -2,7 +2,7 @@
 #![cfg(target_arch = "wasm32")]
 
 use esker_engine::env::{File, Fs, conformance};
-use esker_engine::{Batch, Durability, KeyRange, Options, ScanOptions};
+use esker_engine::{Batch, Bucket, Durability, KeyRange, Options, ScanOptions};
 use esker_web::clock::BrowserClock;
 use esker_web::core::Core;
 use esker_web::opfs_fs::{self, Folder, OpfsHandle};
@@ -105,6 +105,7 @@ async fn random_histories_with_reopening_agree_with_a_model() {
         let mut model = BTreeMap::new();
         for life in 0..4 {
             let mut store = place.open(small(&mut random));
+            assert_eq!(fine(store.create_bucket("other")), OTHER);
             check(&mut store, &model, &format!("seed {seed}, life {life}, after opening"));
             for step in 0..300 {
                 act(&mut store, &mut model, &mut random);
@@ -138,27 +139,33 @@ fn small(random: &mut Random) -> Options {
     }
 }
 
-type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+/// The first bucket that is created.
+const OTHER: Bucket = Bucket::new(2);
+
+type Model = BTreeMap<(Bucket, Vec<u8>), Vec<u8>>;
 
 fn act(store: &mut Store, model: &mut Model, random: &mut Random) {
     let durability = if random.below(8) == 0 { Durability::Synced } else { Durability::Buffered };
-    let key = |random: &mut Random| format!("key {}", random.below(200)).into_bytes();
+    let key = |random: &mut Random| {
+        let bucket = if random.below(3) == 0 { OTHER } else { Bucket::DEFAULT };
+        (bucket, format!("key {}", random.below(200)).into_bytes())
+    };
     match random.below(10) {
         0..=5 => {
             let (key, value) = (key(random), vec![random.below(256) as u8; random.below(400) as usize]);
-            fine(store.put(&key, &value, durability));
+            fine(store.put((key.0, &key.1), &value, durability));
             model.insert(key, value);
         }
         6 => {
             let key = key(random);
-            fine(store.delete(&key, durability));
+            fine(store.delete((key.0, &key.1), durability));
             model.remove(&key);
         }
         7 => {
             let mut batch = Batch::new();
             for n in 0..random.below(20) as u8 {
                 let key = key(random);
-                batch.put(&key, &[n; 50]);
+                batch.put((key.0, &key.1), &[n; 50]);
                 model.insert(key, vec![n; 50]);
             }
             fine(store.write(&batch, durability));
@@ -168,15 +175,17 @@ fn act(store: &mut Store, model: &mut Model, random: &mut Random) {
         }
         _ => {
             let key = key(random);
-            assert_eq!(fine(store.get(0, &key)), model.get(&key).cloned());
+            assert_eq!(fine(store.get(0, (key.0, &key.1))), model.get(&key).cloned());
         }
     }
 }
 
 /// Compares everything, forwards and backwards.
 fn check(store: &mut Store, model: &Model, when: &str) {
-    for reverse in [false, true] {
-        let options = ScanOptions { reverse, ..ScanOptions::default() };
+    for (bucket, reverse) in
+        [Bucket::DEFAULT, OTHER].into_iter().flat_map(|bucket| [(bucket, false), (bucket, true)])
+    {
+        let options = ScanOptions { bucket, reverse, ..ScanOptions::default() };
         let (mut cursor, mut packed) = fine(store.scan(0, KeyRange::all(), options));
         while cursor != 0 {
             let (next, page) = fine(store.page(cursor));
@@ -188,7 +197,8 @@ fn check(store: &mut Store, model: &Model, when: &str) {
         while let (Some(key), Some(value)) = (decoder.bytes(), decoder.bytes()) {
             found.push((key.to_vec(), value.to_vec()));
         }
-        let expected = model.iter().map(|(key, value)| (key.clone(), value.clone()));
+        let ours = model.iter().filter(|((of, _), _)| *of == bucket);
+        let expected = ours.map(|((_, key), value)| (key.clone(), value.clone()));
         let expected: Vec<_> = if reverse { expected.rev().collect() } else { expected.collect() };
         assert!(found == expected, "{when}: {} entries, {} expected", found.len(), expected.len());
     }

@@ -178,11 +178,13 @@ impl Catalogue {
         Ok(std::iter::once((Bucket::DEFAULT, DEFAULT_BUCKET_NAME)).chain(named))
     }
 
+    /// Checks that there is this bucket.
+    ///
     /// # Errors
     ///
     /// `NoSuchBucket`, and as [`Catalogue::bucket`].
     #[inline]
-    pub(super) fn check(&self, bucket: Bucket) -> Result<()> {
+    pub fn check(&self, bucket: Bucket) -> Result<()> {
         if self.contains(bucket) {
             return Ok(());
         }

@@ -13,8 +13,8 @@ use esker_engine::base::coding::put_bytes;
 use esker_engine::base::json::Json;
 use esker_engine::env::{Clock, File, Fs};
 use esker_engine::{
-    Batch, Cursor, Db, Durability, ErrorKind, Key, KeyRange, Options, Reader, ScanOptions, Snapshot,
-    Verification,
+    Batch, Bucket, Condition, ConditionalWrite, Cursor, Db, Durability, ErrorKind, Key, KeyRange, Options,
+    Reader, ScanOptions, Snapshot, Verification,
 };
 use held::Held;
 
@@ -124,22 +124,22 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     fn call(&mut self, call: Call<'_>, waiting: &mut Waiting, answers: &mut [Answer]) -> Result<Answer> {
         match call {
             Call::Put(durability, key, value) => {
-                Key::from(key).check()?;
+                self.check_key(key)?;
                 check_value(value)?;
-                self.make_way(key.len() + value.len(), waiting, answers)?;
+                self.make_way(key.bytes.len() + value.len(), waiting, answers)?;
                 waiting.batch.put(key, value);
                 waiting.add(durability, answers.len());
                 return Ok(Answer::Done);
             }
             Call::Delete(durability, key) => {
-                Key::from(key).check()?;
-                self.make_way(key.len(), waiting, answers)?;
+                self.check_key(key)?;
+                self.make_way(key.bytes.len(), waiting, answers)?;
                 waiting.batch.delete(key);
                 waiting.add(durability, answers.len());
                 return Ok(Answer::Done);
             }
             Call::Write(durability, packed) => {
-                let batch = Batch::from_packed(packed.to_vec())?;
+                let batch = self.unpacked(packed)?;
                 self.make_way(packed.len(), waiting, answers)?;
                 waiting.append(batch);
                 waiting.add(durability, answers.len());
@@ -176,15 +176,45 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
             Call::Stats => Answer::Text(self.stats()?),
             Call::Report => Answer::Text(self.report()?),
             Call::Verify => Answer::Text(self.verify()?),
+            Call::WriteIf(durability, packed, conditions) => {
+                let batch = self.unpacked(packed)?;
+                self.write_if(&batch, &conditions, at_once(durability))?;
+                waiting.add_sync(durability, answers.len());
+                Answer::Done
+            }
+            Call::Increment(durability, key, delta) => {
+                let delta = str::from_utf8(delta).ok().and_then(|digits| digits.parse().ok());
+                let delta = delta.ok_or_else(|| {
+                    CallError::new("invalid-argument", "what is added must be a whole number of 64 bits")
+                })?;
+                let sum = self.increment(key, delta, at_once(durability))?;
+                waiting.add_sync(durability, answers.len());
+                Answer::Text(sum.to_string())
+            }
+            Call::GetWithSequence(key) => Answer::Versioned(self.get_with_sequence(key)?),
+            Call::CreateBucket(name) => Answer::Number(self.create_bucket(name)?.number().into()),
+            Call::DropBucket(name) => Answer::Truth(self.drop_bucket(name)?),
+            Call::Buckets(snapshot) => Answer::Buckets(self.buckets(snapshot)?),
             Call::Put(..) | Call::Delete(..) | Call::Write(..) => Answer::Done,
         })
     }
 
+    /// Checks the key of a write that is to wait: what is committed together must not fail for one of them.
+    fn check_key(&self, key: Key<'_>) -> Result<()> {
+        key.check()?;
+        Ok(self.db()?.buckets().check(key.bucket)?)
+    }
+
+    /// A batch that is to wait, checked as [`Core::check_key`] does.
+    fn unpacked(&self, packed: &[u8]) -> Result<Batch> {
+        let batch = Batch::from_packed(packed.to_vec())?;
+        let buckets = self.db()?.buckets();
+        batch.check_buckets(&mut |bucket| buckets.check(bucket))?;
+        Ok(batch)
+    }
+
     /// Commits what waits where `bytes` more would make it too much.
     fn make_way(&mut self, bytes: usize, waiting: &mut Waiting, answers: &mut [Answer]) -> Result<()> {
-        if !self.is_open() {
-            return Err(CallError::closed());
-        }
         if !waiting.batch.is_empty() && waiting.batch.as_packed().len() + bytes > COMMIT_BYTES {
             self.commit(waiting, answers);
         }
@@ -219,7 +249,7 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     /// # Errors
     ///
     /// As [`Core::write`].
-    pub fn put(&mut self, key: &[u8], value: &[u8], durability: Durability) -> Result<()> {
+    pub fn put<'k>(&mut self, key: impl Into<Key<'k>>, value: &[u8], durability: Durability) -> Result<()> {
         self.writing(|db| db.put(key, value, durability).map(drop))
     }
 
@@ -228,8 +258,57 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     /// # Errors
     ///
     /// As [`Core::write`].
-    pub fn delete(&mut self, key: &[u8], durability: Durability) -> Result<()> {
+    pub fn delete<'k>(&mut self, key: impl Into<Key<'k>>, durability: Durability) -> Result<()> {
         self.writing(|db| db.delete(key, durability).map(drop))
+    }
+
+    /// Applies a batch if every condition holds.
+    ///
+    /// # Errors
+    ///
+    /// `condition-failed` where one does not, and as [`Core::write`].
+    pub fn write_if(
+        &mut self,
+        batch: &Batch,
+        conditions: &[Condition<'_>],
+        durability: Durability,
+    ) -> Result<()> {
+        match self.writing(|db| db.write_if(batch, conditions, durability))? {
+            ConditionalWrite::Written(_) => Ok(()),
+            ConditionalWrite::Failed(places) => Err(CallError::condition_failed(places)),
+        }
+    }
+
+    /// Adds to the number that a key holds in decimal digits. Returns the sum.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Db::increment`], and as [`Core::write`].
+    pub fn increment<'k>(
+        &mut self,
+        key: impl Into<Key<'k>>,
+        delta: i64,
+        durability: Durability,
+    ) -> Result<i64> {
+        self.writing(|db| db.increment(key, delta, durability).map(|(sum, _)| sum))
+    }
+
+    /// The bucket of this name, which is made where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Db::create_bucket`], and as [`Core::write`].
+    pub fn create_bucket(&mut self, name: &str) -> Result<Bucket> {
+        self.writing(|db| db.create_bucket(name))
+    }
+
+    /// Drops the bucket of this name. Returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Db::drop_bucket`], and as [`Core::write`].
+    pub fn drop_bucket(&mut self, name: &str) -> Result<bool> {
+        self.writing(|db| db.drop_bucket(name))
     }
 
     /// Makes everything durable.
@@ -242,20 +321,24 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     }
 
     /// Runs something that may need slots.
-    fn writing(&mut self, write: impl FnOnce(&mut SlotDb<H, C>) -> esker_engine::Result<()>) -> Result<()> {
+    fn writing<T>(&mut self, write: impl FnOnce(&mut SlotDb<H, C>) -> esker_engine::Result<T>) -> Result<T> {
         self.db()?;
         self.fs.check_free(SLOTS_MIN)?;
         self.working(write)
     }
 
     /// Runs something on an engine that takes writes.
-    fn working(&mut self, work: impl FnOnce(&mut SlotDb<H, C>) -> esker_engine::Result<()>) -> Result<()> {
+    fn working<T>(&mut self, work: impl FnOnce(&mut SlotDb<H, C>) -> esker_engine::Result<T>) -> Result<T> {
         if self.failed {
             self.reopen()?;
         }
         let Some(db) = &mut self.db else { return Err(CallError::closed()) };
         work(db).map_err(|error| {
-            self.failed = !matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::Busy);
+            let refused = matches!(
+                error.kind(),
+                ErrorKind::InvalidArgument | ErrorKind::NoSuchBucket | ErrorKind::Busy
+            );
+            self.failed = !refused;
             error.into()
         })
     }
@@ -297,11 +380,34 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     /// # Errors
     ///
     /// Those of [`Db::get`]; `snapshot-lost`.
-    pub fn get(&self, snapshot: u64, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub fn get<'k>(&self, snapshot: u64, key: impl Into<Key<'k>>) -> Result<Option<Vec<u8>>> {
         let db = self.db()?;
         Ok(match self.state(snapshot)? {
             None => db.get(key)?,
             Some(state) => db.get_at(state, key)?,
+        })
+    }
+
+    /// The value of a key in the latest state, and the sequence number of the write that made it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Db::get_with_sequence`].
+    pub fn get_with_sequence<'k>(&self, key: impl Into<Key<'k>>) -> Result<Option<(Vec<u8>, u64)>> {
+        Ok(self.db()?.get_with_sequence(key)?)
+    }
+
+    /// The buckets of a snapshot, or (0) of the latest state, in the order of their numbers.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Db::buckets_at`]; `snapshot-lost`.
+    pub fn buckets(&self, snapshot: u64) -> Result<Vec<(Bucket, String)>> {
+        let db = self.db()?;
+        let owned = |(bucket, name): (Bucket, &str)| (bucket, name.to_owned());
+        Ok(match self.state(snapshot)? {
+            None => db.buckets().buckets()?.map(owned).collect(),
+            Some(state) => db.buckets_at(state)?.buckets()?.map(owned).collect(),
         })
     }
 
@@ -562,6 +668,10 @@ impl Waiting {
     fn add(&mut self, durability: Durability, answer: usize) {
         self.deferred = durability == Durability::Deferred && (self.answers.is_empty() || self.deferred);
         self.answers.push(answer);
+        self.add_sync(durability, answer);
+    }
+
+    fn add_sync(&mut self, durability: Durability, answer: usize) {
         if durability == Durability::Synced {
             self.synced.push(answer);
         }
@@ -574,6 +684,11 @@ impl Waiting {
         }
         self.batch.append(&batch);
     }
+}
+
+/// How far a write goes before the sync at the end, which it may share.
+fn at_once(durability: Durability) -> Durability {
+    if durability == Durability::Synced { Durability::Buffered } else { durability }
 }
 
 fn fail(answers: &mut [Answer], which: &[usize], error: &CallError) {

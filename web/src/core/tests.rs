@@ -15,16 +15,20 @@ fn open(machine: &Machine) -> Result<TestCore> {
 struct Frame(Vec<u8>);
 
 impl Frame {
-    fn put(mut self, durability: u8, key: &[u8], value: &[u8]) -> Self {
+    fn put(self, durability: u8, key: &[u8], value: &[u8]) -> Self {
+        self.put_in(0, durability, key, value)
+    }
+
+    fn put_in(mut self, bucket: u8, durability: u8, key: &[u8], value: &[u8]) -> Self {
         self.0.extend_from_slice(&[1, durability]);
-        put_bytes(&mut self.0, key);
+        put_bytes(&mut self.0, &[&[bucket], key].concat());
         put_bytes(&mut self.0, value);
         self
     }
 
     fn get(mut self, key: &[u8]) -> Self {
         self.0.extend_from_slice(&[4, 0]);
-        put_bytes(&mut self.0, key);
+        put_bytes(&mut self.0, &[&[0], key].concat());
         self
     }
 
@@ -67,6 +71,99 @@ fn a_wrong_call_fails_alone() {
     assert!(answers.ends_with(&[0, 1, 1, b'1']));
 }
 
+fn code_of(answer: &[u8]) -> &str {
+    assert_eq!(answer[0], 1, "an error");
+    str::from_utf8(&answer[2..2 + usize::from(answer[1])]).expect("a code")
+}
+
+#[test]
+fn buckets_are_key_spaces_of_their_own_and_survive() {
+    let machine = Machine::new(24);
+    let mut core = open(&machine).expect("blank slots");
+    let create = [&[18, 5][..], b"users"].concat();
+    assert_eq!(Frame::default().call(&create).run(&mut core), [0, 2]);
+    assert_eq!(Frame::default().call(&create).run(&mut core), [0, 2], "it is there");
+    let users = Bucket::new(2);
+    Frame::default().put_in(2, 2, b"a", b"1").put(2, b"a", b"2").run(&mut core);
+    let mut core = open(&machine.power_cut(3)).expect("sound slots");
+    assert_eq!(core.get(0, (users, b"a")).expect("sound"), Some(b"1".to_vec()));
+    assert_eq!(core.get(0, b"a").expect("sound"), Some(b"2".to_vec()));
+    let (_, page) =
+        core.scan(0, KeyRange::all(), ScanOptions { bucket: users, ..ScanOptions::default() }).expect("open");
+    assert_eq!(page, [1, b'a', 1, b'1']);
+    let names = [&[0, 2, 0, 7][..], b"default", &[2, 5], b"users"].concat();
+    assert_eq!(Frame::default().call(&[20, 0]).run(&mut core), names);
+
+    let snapshot = core.snapshot().expect("open");
+    let drop = [&[19, 5][..], b"users"].concat();
+    assert_eq!(Frame::default().call(&drop).call(&drop).run(&mut core), [0, 1, 0, 0], "there was one, once");
+    assert_eq!(core.get(0, (users, b"a")).expect_err("dropped").code, "no-such-bucket");
+    assert_eq!(core.get(snapshot, (users, b"a")).expect("held"), Some(b"1".to_vec()));
+    assert_eq!(core.buckets(snapshot).expect("held").len(), 2);
+    assert_eq!(core.buckets(0).expect("open").len(), 1);
+    let default = [&[19, 7][..], b"default"].concat();
+    assert_eq!(code_of(&Frame::default().call(&default).run(&mut core)), "invalid-argument");
+    let long = [&[18, 0x80, 2][..], &[b'x'; 256]].concat();
+    assert_eq!(code_of(&Frame::default().call(&long).run(&mut core)), "invalid-argument");
+}
+
+/// What waits together is committed as one batch, which an unknown bucket would have made fail as a whole.
+#[test]
+fn only_the_write_that_names_an_unknown_bucket_fails() {
+    let machine = Machine::new(24);
+    let mut core = open(&machine).expect("blank slots");
+    let packed = [&[3, 1, 5, 1, 2, 9, b'b', 0][..]].concat();
+    let answers = Frame::default()
+        .put(1, b"a", b"1")
+        .put_in(9, 1, b"b", b"2")
+        .call(&packed)
+        .put(1, b"c", b"3")
+        .run(&mut core);
+    assert_eq!(answers.windows(14).filter(|window| window == b"no-such-bucket").count(), 2);
+    for (key, value) in [(b"a", b"1"), (b"c", b"3")] {
+        assert_eq!(core.get(0, key).expect("sound"), Some(value.to_vec()));
+    }
+    assert_eq!(
+        core.put((Bucket::new(9), b"b"), b"2", Durability::Synced).expect_err("none").code,
+        "no-such-bucket"
+    );
+    let snapshot = core.snapshot().expect("open");
+    core.put(b"d", b"4", Durability::Synced).expect("the refusal has not made the engine useless");
+    assert_eq!(core.get(snapshot, b"d").expect("the snapshot was not lost by it"), None);
+}
+
+#[test]
+fn conditional_writes_and_increments_see_the_writes_before_them_and_share_their_sync() {
+    let machine = Machine::new(24);
+    let mut core = open(&machine).expect("blank slots");
+    let start = machine.flushes();
+    // A put of b = 2 if a equals x, or else if c is absent.
+    let write_if = |condition: &[u8]| [&[15, 2, 6, 1, 2, 0, b'b', 1, b'2', 1][..], condition].concat();
+    let answers = Frame::default()
+        .put(2, b"a", b"1")
+        .call(&write_if(&[2, 0, b'a', 1, 1, b'x']))
+        .get(b"b")
+        .call(&write_if(&[2, 0, b'c', 0]))
+        .get(b"b")
+        .call(&[16, 2, 2, 0, b'a', 2, b'4', b'1'])
+        .call(&[16, 2, 2, 0, b'a', 1, b'x'])
+        .call(&[17, 2, 0, b'a'])
+        .run(&mut core);
+    assert_eq!(machine.flushes() - start, 1);
+    let failed = CallError::condition_failed(vec![0]);
+    let mut expected = vec![0];
+    expected.extend(frame::encode(&[Answer::Failed(failed)]));
+    expected.extend([0, 0]);
+    expected.extend([0, 0, 1, 1, b'2']);
+    expected.extend([0, 2, b'4', b'2']);
+    assert_eq!(answers[..expected.len()], expected);
+    assert_eq!(code_of(&answers[expected.len()..]), "invalid-argument");
+    assert!(answers.ends_with(&[0, 1, 2, b'4', b'2', 3]), "the value and its sequence number");
+    let core = open(&machine.power_cut(11)).expect("synced");
+    assert_eq!(core.get(0, b"a").expect("sound"), Some(b"42".to_vec()));
+    assert_eq!(core.get(0, b"b").expect("sound"), Some(b"2".to_vec()));
+}
+
 #[test]
 fn a_value_beyond_its_limit_is_refused() {
     let mut core = open(&Machine::new(24)).expect("blank slots");
@@ -81,7 +178,7 @@ fn what_a_tab_holds_goes_with_it() {
     let answers = core.execute(&[(0, vec![9]), (7, vec![9])]);
     let [ours, theirs] = [&answers[0], &answers[1]].map(|answer| answer[1..].to_vec());
     core.forget(7);
-    let get = |snapshot: &[u8]| [&[4], snapshot, &[1, b'a']].concat();
+    let get = |snapshot: &[u8]| [&[4], snapshot, &[2, 0, b'a']].concat();
     let answers = core.execute(&[(0, get(&ours)), (0, get(&theirs))]);
     assert_eq!(answers[0], [0, 0]);
     assert!(answers[1].windows(13).any(|window| window == b"snapshot-lost"));
