@@ -4,7 +4,8 @@
 //!
 //! - A header is written over the copy that does **not** hold, and only when the one that holds is durable.
 //! - Appended bytes are followed by a mark, in the same write; behind it are only zeros. A killed worker's file is as
-//!   long as its mark tells; a synced one's is at least as long as its header says.
+//!   long as its mark tells; a synced one's is at least as long as its header says, or ends with a byte that no later
+//!   append can make look like the zeros behind it or like a mark.
 
 use super::handle::{Failure, Handle};
 use super::header::{COPIES, DATA, Found, Header, MARK, find};
@@ -14,6 +15,9 @@ use esker_engine::{Error, Result};
 /// cheaper than making it longer.
 const STEP_SMALL: u64 = 64 << 10;
 const STEP: u64 = 1 << 20;
+/// A slot whose file is synced while it grows is made longer by zeros that are written, so many at a time: a flush of
+/// bytes that take the place of others has no blocks to allocate, which the file system would have to note first.
+const STEP_WRITTEN: u64 = 256 << 10;
 /// Bytes and mark are put together in memory for one write up to this size.
 const COPIED_BYTES_MAX: usize = 256 << 10;
 /// A finished file gives back more room than this.
@@ -40,8 +44,12 @@ pub struct Slot<H: Handle> {
     length: u64,
     /// The size of the slot itself.
     size: u64,
+    /// The last byte that was appended; `None` where none was since the slot was opened or taken.
+    last: Option<u8>,
     /// Whether bytes were appended since the last flush.
     dirty: bool,
+    /// Whether the file was synced since the slot was taken: it may be again, at each length.
+    synced: bool,
     /// How many open files of the store read or write here, be it that the name is gone.
     users: u32,
 }
@@ -79,7 +87,9 @@ impl<H: Handle> Slot<H> {
             copy,
             settled: false,
             size,
+            last: None,
             dirty: false,
+            synced: false,
             users: 0,
         };
         if !slot.header.name.is_empty() {
@@ -155,6 +165,8 @@ impl<H: Handle> Slot<H> {
         self.empty()?;
         self.write_header(Header { generation: generation + 1, length: 0, name: name.to_owned() })?;
         self.length = 0;
+        self.last = None;
+        self.synced = false;
         Ok(())
     }
 
@@ -199,6 +211,7 @@ impl<H: Handle> Slot<H> {
             self.write(after, &[MARK])?;
         }
         self.length += bytes.len() as u64;
+        self.last = bytes.last().copied().or(self.last);
         Ok(())
     }
 
@@ -233,14 +246,20 @@ impl<H: Handle> Slot<H> {
     ///
     /// Those of the platform.
     pub fn sync(&mut self, generation: u64) -> Result<()> {
-        if self.length != self.header.length {
+        if self.length != self.header.length && !self.ends_clearly() {
             let name = self.header.name.clone();
             self.write_header(Header { generation, length: self.length, name })?;
         }
         if self.dirty || !self.is_settled() {
             self.flush()?;
         }
+        self.synced = true;
         Ok(())
+    }
+
+    /// Whether the file's end is found without the header, once it is durable, whatever becomes of later appends.
+    fn ends_clearly(&self) -> bool {
+        self.last.is_some_and(|byte| byte != 0 && byte != MARK)
     }
 
     /// Makes the header durable.
@@ -302,10 +321,21 @@ impl<H: Handle> Slot<H> {
             return Ok(());
         }
         let step = if size <= STEP_SMALL { STEP_SMALL } else { STEP };
-        match self.resize(size.next_multiple_of(step)) {
+        let grown = if self.synced && size - self.size <= STEP_WRITTEN {
+            self.grow_by_zeros(size.next_multiple_of(STEP_WRITTEN))
+        } else {
+            self.resize(size.next_multiple_of(step))
+        };
+        match grown {
             Err(error) if *error.kind() == esker_engine::ErrorKind::NoSpace => self.resize(size),
             done => done,
         }
+    }
+
+    fn grow_by_zeros(&mut self, size: u64) -> Result<()> {
+        self.write(self.size, &vec![0; (size - self.size) as usize])?;
+        self.size = size;
+        Ok(())
     }
 
     fn resize(&mut self, size: u64) -> Result<()> {

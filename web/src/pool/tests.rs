@@ -4,6 +4,7 @@ use super::machine::{Machine, Random};
 use super::*;
 use esker_engine::env::{ManualClock, conformance};
 use esker_engine::{Db, Durability, KeyRange, Options, ScanOptions};
+use std::collections::BTreeMap;
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -50,22 +51,60 @@ fn a_file_survives_reopening_with_its_exact_length() {
 }
 
 #[test]
-fn synced_zeros_at_a_file_s_end_survive_what_is_appended_after_them() {
-    for seed in 0..2000 {
-        let machine = Machine::new(2);
-        let fs = open(&machine).expect("blank slots");
-        let mut file = fs.create("000001.wal").expect("a free slot");
-        file.append(&[7, 0, 0, 0]).expect("no fault");
-        file.sync().expect("no fault");
-        // It goes over the mark, and begins like what the file ended with.
-        file.append(&[0; 600]).expect("no fault");
-        file.append(&[7]).expect("no fault");
-        std::mem::forget(file);
-        let fs = open(&machine.power_cut(seed)).expect("sound slots");
-        let mut read = [9; 4];
-        let count = fs.open("000001.wal").and_then(|file| file.read_at(0, &mut read)).expect("synced");
-        assert_eq!((count, read), (4, [7, 0, 0, 0]), "seed {seed}");
+fn a_synced_end_survives_what_is_appended_after_it_whatever_it_looks_like() {
+    // One that looks like the zeros behind a file, one like a mark, and one like neither, of which no length is written.
+    for end in [&[7, 0, 0, 0][..], &[7, 1, 1], &[7, 8, 9]] {
+        for seed in 0..2000 {
+            let machine = Machine::new(2);
+            let fs = open(&machine).expect("blank slots");
+            let mut file = fs.create("000001.wal").expect("a free slot");
+            file.append(end).expect("no fault");
+            file.sync().expect("no fault");
+            // It goes over the mark, with what could be taken for zeros behind it.
+            file.append(&[0; 600]).expect("no fault");
+            file.append(&[7]).expect("no fault");
+            std::mem::forget(file);
+            let fs = open(&machine.power_cut(seed)).expect("sound slots");
+            let mut read = vec![9; end.len()];
+            let count = fs.open("000001.wal").and_then(|file| file.read_at(0, &mut read)).expect("synced");
+            assert_eq!((count, &read[..]), (end.len(), end), "seed {seed}");
+        }
     }
+}
+
+#[test]
+fn a_sync_writes_the_length_only_where_the_end_would_not_be_found_without_it() {
+    let machine = Machine::new(2);
+    let fs = open(&machine).expect("blank slots");
+    let mut file = fs.create("000001.wal").expect("a free slot");
+    file.append(&[7]).expect("no fault");
+    file.sync().expect("no fault");
+    for (byte, calls) in [(8, 2), (0, 3), (1, 3), (255, 2)] {
+        let start = machine.calls();
+        file.append(&[9, byte]).expect("no fault");
+        file.sync().expect("no fault");
+        assert_eq!(machine.calls() - start, calls, "an append and a flush, or a header between them: {byte}");
+    }
+}
+
+#[test]
+fn a_file_that_is_synced_again_and_again_grows_by_written_zeros() {
+    let machine = Machine::new(2);
+    let fs = open(&machine).expect("blank slots");
+    let mut file = fs.create("000001.wal").expect("a free slot");
+    let mut content = Vec::new();
+    for n in 0..200u32 {
+        let piece = n.to_be_bytes().repeat(1000);
+        file.append(&piece).expect("no fault");
+        file.sync().expect("no fault");
+        content.extend_from_slice(&piece);
+    }
+    assert_eq!(fs.stats().bytes, (content.len() as u64 + 8192 + 1).next_multiple_of(256 << 10));
+    let fs = open(&machine.power_cut(1)).expect("sound slots");
+    let file = fs.open("000001.wal").expect("created");
+    let mut read = vec![0; content.len() + 1];
+    assert_eq!(file.read_at(0, &mut read).expect("no fault"), content.len());
+    assert!(read[..content.len()] == content);
 }
 
 #[test]
