@@ -18,7 +18,6 @@ use esker_engine::{Error, ErrorKind, Result};
 use header::{DATA, NAME_BYTES_MAX};
 use slot::Slot;
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -43,8 +42,6 @@ pub struct SlotFs<H: Handle> {
 #[derive(Debug)]
 struct Pool<H: Handle> {
     slots: Vec<Slot<H>>,
-    /// The slot of each name.
-    names: BTreeMap<String, usize>,
     next_generation: u64,
     scratch: Vec<u8>,
 }
@@ -71,13 +68,9 @@ impl<H: Handle> SlotFs<H> {
     /// `CannotOpen` for slots of a newer version, and those of the platform.
     pub fn open(slots: impl IntoIterator<Item = (String, H)>) -> Result<Self> {
         let slots = slots.into_iter().map(|(title, handle)| Slot::open(title, handle));
-        let mut pool = Pool {
-            slots: slots.collect::<Result<Vec<_>>>()?,
-            names: BTreeMap::new(),
-            next_generation: 1,
-            scratch: Vec::new(),
-        };
-        pool.find_names()?;
+        let mut pool =
+            Pool { slots: slots.collect::<Result<Vec<_>>>()?, next_generation: 1, scratch: Vec::new() };
+        pool.free_older()?;
         pool.finish_import()?;
         Ok(Self { pool: Rc::new(RefCell::new(pool)), prefix: "" })
     }
@@ -126,7 +119,7 @@ impl<H: Handle> SlotFs<H> {
 
     /// Whether there is no file at all.
     pub fn is_unused(&self) -> bool {
-        self.look().names.is_empty()
+        self.look().names().next().is_none()
     }
 
     /// Empties free slots, so that creating a file finds one that is ready.
@@ -200,25 +193,26 @@ impl<H: Handle> fmt::Debug for SlotFs<H> {
 }
 
 impl<H: Handle> Pool<H> {
-    /// Fills the map of names from the slots' headers. Of two slots with one name the newer holds: the removal of the
-    /// older had not become durable.
-    fn find_names(&mut self) -> Result<()> {
-        let mut older = Vec::new();
+    /// The names of all files.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.slots.iter().map(Slot::name).filter(|name| !name.is_empty())
+    }
+
+    /// The slot of the file `name`: there are too few for a map to be quicker.
+    fn slot_of(&self, name: &str) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.name() == name).filter(|_| !name.is_empty())
+    }
+
+    /// Of two slots with one name frees the older: its removal had not become durable.
+    fn free_older(&mut self) -> Result<()> {
+        let newest = self.slots.iter().map(Slot::generation).max();
+        self.next_generation = newest.map_or(1, |newest| newest + 1);
         for at in 0..self.slots.len() {
-            let (name, generation) = (self.slots[at].name().to_owned(), self.slots[at].generation());
-            self.next_generation = self.next_generation.max(generation + 1);
-            if name.is_empty() {
-                continue;
-            }
-            match self.names.get_mut(&name) {
-                Some(known) if self.slots[*known].generation() > generation => older.push(at),
-                Some(known) => older.push(std::mem::replace(known, at)),
-                None => drop(self.names.insert(name, at)),
-            }
-        }
-        for slot in older {
+            let slot = &self.slots[at];
+            let Some(first) = self.slot_of(slot.name()).filter(|&first| first < at) else { continue };
+            let older = if self.slots[first].generation() > slot.generation() { at } else { first };
             let generation = self.generation();
-            self.slots[slot].rename("", generation)?;
+            self.slots[older].rename("", generation)?;
         }
         Ok(())
     }
@@ -226,14 +220,13 @@ impl<H: Handle> Pool<H> {
     /// Takes the staged files over if their import is complete, else throws them away. The commit slot's name says how
     /// far that has come; what a crash interrupts is finished at the next opening.
     fn finish_import(&mut self) -> Result<()> {
-        if self.names.contains_key(COMMIT) {
+        if self.slot_of(COMMIT).is_some() {
             self.free_where(|name| !name.starts_with(STAGED))?;
             self.move_name(COMMIT, COMMIT_RENAMES)?;
             self.settle()?;
         }
-        if self.names.contains_key(COMMIT_RENAMES) {
-            let staged = |name: &&String| name.starts_with(STAGED) && *name != COMMIT_RENAMES;
-            for from in self.names.keys().filter(staged).cloned().collect::<Vec<_>>() {
+        if self.slot_of(COMMIT_RENAMES).is_some() {
+            for from in self.names_where(|name| name.starts_with(STAGED) && name != COMMIT_RENAMES) {
                 let to = from.strip_prefix(STAGED).unwrap_or(&from).to_owned();
                 self.move_name(&from, &to)?;
             }
@@ -242,9 +235,13 @@ impl<H: Handle> Pool<H> {
         self.free_where(|name| name.starts_with(STAGED))
     }
 
+    fn names_where(&self, which: impl Fn(&str) -> bool) -> Vec<String> {
+        self.names().filter(|name| which(name)).map(str::to_owned).collect()
+    }
+
     /// Gives up all files whose names `which` picks, for good.
     fn free_where(&mut self, which: impl Fn(&str) -> bool) -> Result<()> {
-        let names: Vec<String> = self.names.keys().filter(|name| which(name)).cloned().collect();
+        let names = self.names_where(which);
         if names.is_empty() {
             return Ok(());
         }
@@ -258,11 +255,11 @@ impl<H: Handle> Pool<H> {
     fn find(&self, operation: &str, name: &str) -> Result<usize> {
         let missing =
             || Error::new(ErrorKind::NotFound, format!("{operation} {name}: there is no such file"));
-        self.names.get(name).copied().ok_or_else(missing)
+        self.slot_of(name).ok_or_else(missing)
     }
 
     fn ensure_absent(&self, operation: &str, name: &str) -> Result<()> {
-        if self.names.contains_key(name) {
+        if self.slot_of(name).is_some() {
             let message = format!("{operation} {name}: the file is there already");
             return Err(Error::new(ErrorKind::AlreadyExists, message));
         }
@@ -279,7 +276,6 @@ impl<H: Handle> Pool<H> {
         let slot = self.free_slot().ok_or_else(|| self.no_slot(name))?;
         let (generation, _) = (self.generation(), self.generation());
         self.slot(slot).take(name, generation)?;
-        self.names.insert(name.to_owned(), slot);
         Ok(slot)
     }
 
@@ -307,19 +303,14 @@ impl<H: Handle> Pool<H> {
     fn remove(&mut self, name: &str) -> Result<()> {
         let slot = self.find("remove", name)?;
         let generation = self.generation();
-        self.slot(slot).rename("", generation)?;
-        self.names.remove(name);
-        Ok(())
+        self.slot(slot).rename("", generation)
     }
 
     fn move_name(&mut self, from: &str, to: &str) -> Result<()> {
         let slot = self.find("rename", from)?;
         self.ensure_absent("rename", to)?;
         let generation = self.generation();
-        self.slot(slot).rename(to, generation)?;
-        self.names.remove(from);
-        self.names.insert(to.to_owned(), slot);
-        Ok(())
+        self.slot(slot).rename(to, generation)
     }
 
     /// Makes every header durable.
@@ -354,7 +345,7 @@ impl<H: Handle> Fs for SlotFs<H> {
     }
 
     fn exists(&self, name: &str) -> Result<bool> {
-        Ok(self.look().names.contains_key(&self.full_name(name)))
+        Ok(self.look().slot_of(&self.full_name(name)).is_some())
     }
 
     fn remove(&self, name: &str) -> Result<()> {
@@ -363,11 +354,13 @@ impl<H: Handle> Fs for SlotFs<H> {
 
     fn list(&self) -> Result<Vec<String>> {
         let pool = self.look();
-        let ours = |name: &String| {
+        let ours = |name: &str| {
             let name = name.strip_prefix(self.prefix)?;
             (!self.prefix.is_empty() || !name.starts_with(STAGED)).then(|| name.to_owned())
         };
-        Ok(pool.names.keys().filter_map(ours).collect())
+        let mut names: Vec<_> = pool.names().filter_map(ours).collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     fn link(&self, from: &str, to: &str) -> Result<()> {
