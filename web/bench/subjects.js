@@ -67,7 +67,7 @@ class Direct {
   }
 
   scan(start, limit) {
-    return [...this.#db.scan({ start, limit })];
+    return this.#db.scan({ start, limit }).toArray();
   }
 
   async close() {

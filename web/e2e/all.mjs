@@ -19,5 +19,6 @@ await import("./tabs.test.mjs");
 await import("./quota.test.mjs");
 await import("./snapshots.test.mjs");
 await import("./buckets.test.mjs");
+await import("./direct.test.mjs");
 await import("./archive.test.mjs");
 await import("./package.test.mjs");

@@ -4,6 +4,7 @@ import { EskerError } from "./errors.js";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+const NOTHING = new Uint8Array(0);
 /** The number of a bucket below this one is one byte. */
 const PLAIN_BUCKETS = 240;
 const BUCKET_MAX = 2 ** 32 - 1;
@@ -157,7 +158,7 @@ export class Unpacker {
     const length = this.number();
     const start = this.#at;
     this.#at = start + length;
-    return this.#bytes.subarray(start, this.#at);
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, length);
   }
 
   text() {
@@ -168,17 +169,19 @@ export class Unpacker {
   value() {
     return this.byte() ? this.bytes().slice() : undefined;
   }
+
+  /** An entry of a page of a scan. */
+  entry(keysOnly, asText) {
+    const key = this.bytes();
+    const value = keysOnly ? NOTHING : this.bytes();
+    return asText ? [text(key), text(value)] : [key, value];
+  }
 }
 
 /** Entries of a page of a scan, made when they are asked for. */
 export function* entries(page, keysOnly, asText) {
   const unpacker = new Unpacker(page);
-  const nothing = new Uint8Array(0);
-  while (!unpacker.done) {
-    const key = unpacker.bytes();
-    const value = keysOnly ? nothing : unpacker.bytes();
-    yield asText ? [text(key), text(value)] : [key, value];
-  }
+  while (!unpacker.done) yield unpacker.entry(keysOnly, asText);
 }
 
 const DURABILITIES = { deferred: 0, buffered: 1, synced: 2 };

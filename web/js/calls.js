@@ -87,17 +87,21 @@ export function getWithSequence(key, options) {
 /** Begins a scan. Its answer, and that of `page`, is `[cursor, page]`. */
 export function scan(snapshot, options) {
   checkScan(options);
-  const { bucket, prefix, start, end, reverse, keysOnly, limit } = options;
-  const bounds = [prefix, start, end];
-  const flags = [reverse, keysOnly, ...bounds.map((bound) => bound !== undefined)];
+  const { bucket, prefix, start, end, limit } = options;
   const pack = (packer) => {
     packer.number(snapshot);
     packer.number(numberOf(bucket));
-    packer.byte(flags.reduce((all, flag, at) => all | (flag ? 1 << at : 0), 0));
+    packer.byte(scanFlags(options));
     packer.number(limit === undefined ? 0 : limit + 1);
-    for (const bound of bounds) if (bound !== undefined) packer.bytes(bound);
+    for (const bound of [prefix, start, end]) if (bound !== undefined) packer.bytes(bound);
   };
   return reading(SCAN, pack, pageOf);
+}
+
+/** What a scan is like, and which bounds it has. */
+export function scanFlags({ reverse, keysOnly, prefix, start, end }) {
+  const has = (bound, flag) => (bound === undefined ? 0 : flag);
+  return (reverse ? 1 : 0) | (keysOnly ? 2 : 0) | has(prefix, 4) | has(start, 8) | has(end, 16);
 }
 
 export const page = (cursor) => reading(PAGE, (packer) => packer.number(cursor), pageOf);

@@ -8,13 +8,23 @@ import type {
 
 export { Batch, EskerError } from "./index.js";
 
+/**
+ * As `Reads`, at once. Small values share a buffer, and so do the entries of a scan: to transfer or to change one, or to
+ * keep one of many for long, take a copy (`slice()`).
+ */
 export interface DirectReads {
   get(key: Bytes, options?: BucketOption): Uint8Array | undefined;
   get(key: Bytes, options: BucketOption & TextOption): string | undefined;
   getMany(keys: Iterable<Bytes>, options?: BucketOption): (Uint8Array | undefined)[];
   getMany(keys: Iterable<Bytes>, options: BucketOption & TextOption): (string | undefined)[];
-  scan(options: ScanOptions & TextOption): IterableIterator<TextEntry>;
-  scan(options?: ScanOptions): IterableIterator<Entry>;
+  scan(options: ScanOptions & TextOption): DirectScan<TextEntry>;
+  scan(options?: ScanOptions): DirectScan<Entry>;
+}
+
+/** A scan in progress, over one state of the store. Leaving the loop early releases it. */
+export interface DirectScan<E> extends IterableIterator<E> {
+  /** All entries from here to the end: quicker than to gather them one by one. */
+  toArray(): E[];
 }
 
 export interface DirectWrites {
@@ -42,8 +52,8 @@ export class DirectStore implements DirectReads, DirectWrites {
   get(key: Bytes, options: BucketOption & TextOption): string | undefined;
   getMany(keys: Iterable<Bytes>, options?: BucketOption): (Uint8Array | undefined)[];
   getMany(keys: Iterable<Bytes>, options: BucketOption & TextOption): (string | undefined)[];
-  scan(options: ScanOptions & TextOption): IterableIterator<TextEntry>;
-  scan(options?: ScanOptions): IterableIterator<Entry>;
+  scan(options: ScanOptions & TextOption): DirectScan<TextEntry>;
+  scan(options?: ScanOptions): DirectScan<Entry>;
   getWithSequence(key: Bytes, options?: BucketOption): Versioned<Uint8Array> | undefined;
   getWithSequence(key: Bytes, options: BucketOption & TextOption): Versioned<string> | undefined;
   put(key: Bytes, value: Bytes, options?: WriteOptions & BucketOption): void;
@@ -61,7 +71,9 @@ export class DirectStore implements DirectReads, DirectWrites {
   stats(): Stats;
   verify(): Verification;
   recoveryReport(): RecoveryReport;
-  /** Does up to about `budgetBytes` of pending flush and compaction work; returns whether more is left. */
+  /**
+   * Does up to about `budgetBytes` of pending flush and compaction work; returns whether more is left.
+   */
   maintain(budgetBytes?: number): boolean;
   /**
    * Opens file slots ahead of need, which no synchronous call can do. Await it now and then in long loops of writes;

@@ -1,14 +1,23 @@
 // The store inside a dedicated worker of the caller's own: the same wasm, called without messages.
 
-import init, { Range, Store } from "../wasm/esker_web.js";
+import init, { Store } from "../wasm/esker_web.js";
 import { Batch } from "./batch.js";
 import { Bucket } from "./bucket.js";
-import { Packer, Unpacker, bytesOf, checkScan, entries, level, levelOf, numberOf, text } from "./bytes.js";
+import { Packer, Unpacker, checkScan, level, levelOf, numberOf } from "./bytes.js";
 import * as calls from "./calls.js";
 import { EskerError } from "./errors.js";
+import { Exchange } from "./exchange.js";
 import { lockName, readArchive, writeArchive } from "./shared.js";
 
 export { Batch, EskerError };
+
+/** What the wasm answers instead of a length (src/store.rs). */
+const ABSENT = -1;
+const FAILED = -2;
+/** What it adds to the length of a page after which there may be another. */
+const MORE = 2 ** 32;
+
+const NO_PAGE = new Unpacker(new Uint8Array(0));
 
 /** Runs a call into the wasm; what it throws becomes an EskerError. */
 function call(work) {
@@ -27,40 +36,114 @@ function framed(store, { pack, read }) {
   return calls.outcome(new Unpacker(answer), read);
 }
 
+/** Writes a key to the exchange, from `at` on; returns its length. */
+function writeKey(exchange, key, at = 0) {
+  const length = exchange.write(key, at);
+  if (length >= 0) return length;
+  throw new EskerError("invalid-argument", `the key has ${key.length} bytes: a key has 1 to 65536`);
+}
+
+/** The entries of a scan, page by page. */
+class Rows {
+  #store;
+  #exchange;
+  #options;
+  /** Asks the wasm for the first page. */
+  #begin;
+  /** The cursor; undefined before the first page, 0 after the last. */
+  #cursor;
+  #page = NO_PAGE;
+
+  constructor(store, exchange, options, begin) {
+    this.#store = store;
+    this.#exchange = exchange;
+    this.#options = options;
+    this.#begin = begin;
+  }
+
+  [Symbol.iterator]() {
+    return this;
+  }
+
+  next() {
+    const { keysOnly, text } = this.#options;
+    while (this.#page.done) {
+      if (this.#cursor === 0) return { done: true, value: undefined };
+      this.#fetch();
+    }
+    return { done: false, value: this.#page.entry(keysOnly, text) };
+  }
+
+  toArray() {
+    const { keysOnly, text } = this.#options;
+    const all = [];
+    for (;;) {
+      while (!this.#page.done) all.push(this.#page.entry(keysOnly, text));
+      if (this.#cursor === 0) return all;
+      this.#fetch();
+    }
+  }
+
+  return(value) {
+    if (this.#cursor) this.#store.closeCursor(this.#cursor);
+    this.#cursor = 0;
+    this.#page = NO_PAGE;
+    return { done: true, value };
+  }
+
+  #fetch() {
+    const cursor = this.#cursor;
+    // Where it fails there is no more.
+    this.#cursor = 0;
+    const answer = call(() => (cursor === undefined ? this.#begin() : this.#store.page(cursor)));
+    if (answer === FAILED) throw this.#exchange.failure();
+    const more = answer >= MORE;
+    if (more) this.#cursor = this.#store.cursor();
+    this.#page = new Unpacker(this.#exchange.read(more ? answer - MORE : answer));
+  }
+}
+
 class Reads {
-  constructor(reads) {
-    this.reads = reads;
+  #store;
+  #exchange;
+  #snapshot;
+
+  constructor(store, exchange, snapshot) {
+    this.#store = store;
+    this.#exchange = exchange;
+    this.#snapshot = snapshot;
   }
 
   get(key, options) {
-    const { store, snapshot } = this.reads();
+    const exchange = this.#exchange;
     const bucket = numberOf(options?.bucket);
-    const value = call(() => store.get(snapshot, bucket, bytesOf(key)));
-    return options?.text && value ? text(value) : value;
+    const keyBytes = writeKey(exchange, key);
+    let length;
+    try {
+      length = this.#store.get(this.#snapshot, bucket, keyBytes);
+    } catch (error) {
+      throw EskerError.from(error);
+    }
+    if (length >= 0) return options?.text ? exchange.text(length) : exchange.read(length);
+    if (length === ABSENT) return undefined;
+    throw exchange.failure();
   }
 
   getMany(keys, options) {
     return Array.from(keys, (key) => this.get(key, options));
   }
 
-  *scan(options = {}) {
+  scan(options = {}) {
     checkScan(options);
-    const { store, snapshot } = this.reads();
-    const { prefix, start, end, reverse, keysOnly, limit } = options;
-    const bound = (key) => (key === undefined ? undefined : bytesOf(key));
-    const range = new Range(numberOf(options.bucket), bound(start), bound(end), bound(prefix), !!reverse, !!keysOnly);
-    let page = call(() => store.scan(snapshot, range, limit ?? -1));
-    let cursor = page.cursor;
-    try {
-      for (;;) {
-        yield* entries(page.take(), keysOnly, options.text);
-        if (cursor === 0) return;
-        page = call(() => store.page(cursor));
-        cursor = page.cursor;
-      }
-    } finally {
-      if (cursor !== 0) store.closeCursor(cursor);
-    }
+    const [store, exchange] = [this.#store, this.#exchange];
+    const { prefix, start = prefix, end, limit = -1 } = options;
+    const [bucket, flags] = [numberOf(options.bucket), calls.scanFlags(options)];
+    const begin = () => {
+      const first = start === undefined ? 0 : writeKey(exchange, start);
+      const second = end === undefined ? 0 : writeKey(exchange, end, first);
+      return store.scan(this.#snapshot, bucket, flags, limit, first, second);
+    };
+    return new Rows(store, exchange, options, begin);
   }
 }
 
@@ -68,8 +151,8 @@ class DirectSnapshot extends Reads {
   #store;
   #snapshot;
 
-  constructor(store, snapshot) {
-    super(() => ({ store, snapshot }));
+  constructor(store, exchange, snapshot) {
+    super(store, exchange, snapshot);
     this.#store = store;
     this.#snapshot = snapshot;
   }
@@ -85,42 +168,64 @@ class DirectSnapshot extends Reads {
 
 export class DirectStore extends Reads {
   #store;
+  #exchange;
   #unlock;
   #durability;
 
   static async open(name, options = {}) {
     const durability = level(options.durability ?? "synced");
-    await init();
+    const { memory } = await init();
     const unlock = await lock(name, options.wait ?? true);
     try {
-      return new DirectStore(name, await Store.open(name, options), durability, unlock);
+      const store = await Store.open(name, options);
+      return new DirectStore(name, store, new Exchange(store, memory), durability, unlock);
     } catch (error) {
       unlock();
       throw EskerError.from(error);
     }
   }
 
-  constructor(name, store, durability, unlock) {
-    super(() => ({ store, snapshot: calls.LATEST }));
+  constructor(name, store, exchange, durability, unlock) {
+    super(store, exchange, calls.LATEST);
     this.name = name;
     this.#store = store;
+    this.#exchange = exchange;
     this.#durability = durability;
     this.#unlock = unlock;
   }
 
   put(key, value, options) {
-    const [bucket, durability] = [numberOf(options?.bucket), levelOf(options, this.#durability)];
-    call(() => this.#store.put(bucket, bytesOf(key), bytesOf(value), durability));
+    const durability = levelOf(options, this.#durability);
+    const bucket = numberOf(options?.bucket);
+    const keyBytes = writeKey(this.#exchange, key);
+    const valueBytes = this.#exchange.write(value, keyBytes);
+    if (valueBytes < 0) {
+      this.write(new Batch().put(key, value, options), options);
+      return;
+    }
+    this.#done(() => this.#store.put(bucket, keyBytes, valueBytes, durability));
   }
 
   delete(key, options) {
-    const [bucket, durability] = [numberOf(options?.bucket), levelOf(options, this.#durability)];
-    call(() => this.#store.delete(bucket, bytesOf(key), durability));
+    const durability = levelOf(options, this.#durability);
+    const bucket = numberOf(options?.bucket);
+    const keyBytes = writeKey(this.#exchange, key);
+    this.#done(() => this.#store.delete(bucket, keyBytes, durability));
+  }
+
+  /** Runs a write that gives nothing. */
+  #done(work) {
+    if (call(work) === FAILED) throw this.#exchange.failure();
+  }
+
+  /** Carries out a write as a frame of its own. */
+  #framed(packed) {
+    return framed(this.#store, packed);
   }
 
   write(batch, options) {
     const durability = levelOf(options, this.#durability);
-    call(() => this.#store.write(Batch.pack(batch), durability));
+    this.#done(() => this.#store.write(Batch.pack(batch), durability));
   }
 
   getWithSequence(key, options) {
@@ -128,19 +233,19 @@ export class DirectStore extends Reads {
   }
 
   writeIf(batch, conditions, options) {
-    framed(this.#store, calls.writeIf(batch, conditions, this.#durability, options));
+    this.#framed(calls.writeIf(batch, conditions, this.#durability, options));
   }
 
   increment(key, delta, options) {
-    return framed(this.#store, calls.increment(key, delta, this.#durability, options));
+    return this.#framed(calls.increment(key, delta, this.#durability, options));
   }
 
   createBucket(name) {
-    return new Bucket(this, framed(this.#store, calls.createBucket(name)));
+    return new Bucket(this, this.#framed(calls.createBucket(name)));
   }
 
   dropBucket(name) {
-    return framed(this.#store, calls.dropBucket(name));
+    return this.#framed(calls.dropBucket(name));
   }
 
   bucket(name) {
@@ -156,7 +261,7 @@ export class DirectStore extends Reads {
   }
 
   snapshot() {
-    return new DirectSnapshot(this.#store, call(() => this.#store.snapshot()));
+    return new DirectSnapshot(this.#store, this.#exchange, call(() => this.#store.snapshot()));
   }
 
   stats() {

@@ -31,7 +31,7 @@
 //! ```
 //!
 //! Snapshot 0 is the latest state. A limit is the number and one, or 0 for none. The flags of a scan: 1 reverse,
-//! 2 keys only, 4 a prefix follows, 8 a start follows, 16 an end follows. A page is each entry's key bytes, without the
+//! 2 keys only, 4 a prefix follows, or else 8 a start follows, 16 an end follows. A page is each entry's key bytes, without the
 //! bucket, and, unless the scan is of keys only, value bytes.
 
 use crate::call_error::{CallError, Result};
@@ -132,20 +132,9 @@ impl<'a> Calls<'a> {
             6 => {
                 let (snapshot, bucket) = (decoder.varint()?, Bucket::new(decoder.varint32()?));
                 let (flags, limit) = (decoder.u8()?, decoder.varint()?);
-                let mut next = |flag| {
-                    if flags & flag == 0 { Some(None) } else { Some(Some(decoder.bytes()?.to_vec())) }
-                };
-                let (prefix, start, end) = (next(4)?, next(8)?, next(16)?);
-                let range = match prefix {
-                    Some(prefix) => KeyRange::prefix(&prefix),
-                    None => KeyRange { start, end },
-                };
-                let options = ScanOptions {
-                    bucket,
-                    reverse: flags & 1 != 0,
-                    keys_only: flags & 2 != 0,
-                    limit: limit.checked_sub(1),
-                };
+                let mut next = |flag| if flags & flag == 0 { Some(&[][..]) } else { decoder.bytes() };
+                let (first, second) = (next(4 | 8)?, next(16)?);
+                let (range, options) = scan(bucket, flags, limit.checked_sub(1), first, second);
                 Call::Scan(snapshot, range, options)
             }
             7 => Call::Page(decoder.varint()?),
@@ -188,6 +177,22 @@ impl<'a> Iterator for Calls<'a> {
         });
         Some(call)
     }
+}
+
+/// What a scan reads: `first` is its prefix or its start, `second` its end, as far as the flags say that it has them.
+pub fn scan(
+    bucket: Bucket,
+    flags: u8,
+    limit: Option<u64>,
+    first: &[u8],
+    second: &[u8],
+) -> (KeyRange, ScanOptions) {
+    let given = |flag, bytes: &[u8]| (flags & flag != 0).then(|| bytes.to_vec());
+    let range = match flags & 4 {
+        0 => KeyRange { start: given(8, first), end: given(16, second) },
+        _ => KeyRange::prefix(first),
+    };
+    (range, ScanOptions { bucket, reverse: flags & 1 != 0, keys_only: flags & 2 != 0, limit })
 }
 
 fn key<'a>(decoder: &mut Decoder<'a>) -> Option<Key<'a>> {
@@ -311,8 +316,8 @@ mod tests {
             &[4, 0, 0],
             &[4, 0, 2, 240, 1],
             &[5, 0, 200, 2, 0, b'a'],
-            // A scan whose flags ask for a prefix and a start, which it does not have.
-            &[6, 0, 0, 12, 0, 1, b'b'],
+            // A scan whose flags ask for a start and an end, which it does not have.
+            &[6, 0, 0, 24, 0, 1, b'b'],
             &[15, 2, 0, 1, 2, 0, b'a', 3],
             &[18, 1, 0xff],
             &[99],

@@ -1,17 +1,32 @@
 //! What JavaScript sees of the module: a class per thing that is open. Conversions only; errors are thrown as objects
 //! with `code`, which `js/` turns into an `EskerError`.
+//!
+//! The calls of which a program makes many a second carry over numbers alone. Their arguments are what JavaScript has
+//! written to the inbox, and their answers are in the outbox, both in the module's memory (`js/exchange.js`); where one
+//! fails, its error waits to be asked for.
 
 use crate::call_error::CallError;
 use crate::clock::BrowserClock;
 use crate::core::{self, Core, Owner};
 use crate::opfs_fs::{self, Folder, OpfsHandle};
-use crate::{options, panic_message};
-use esker_engine::{Batch, Bucket, Durability, KeyRange, ScanOptions};
+use crate::{frame, options, panic_message};
+use esker_engine::{Batch, Bucket, Durability};
 use js_sys::{Reflect, Uint8Array};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use wasm_bindgen::prelude::*;
 
 type Result<T> = std::result::Result<T, JsValue>;
+
+/// The size of the inbox: the longest keys fit, two of them, and most values.
+const INBOX_BYTES: usize = 256 << 10;
+/// An outbox that has grown beyond this is given back.
+const OUTBOX_BYTES_MAX: usize = 1 << 20;
+/// Where an answer is the length of something: that there is none.
+const ABSENT: f64 = -1.0;
+/// ... and that the call has failed.
+const FAILED: f64 = -2.0;
+/// ... and what is added to the length of a page after which there may be another.
+const MORE: f64 = 4_294_967_296.0;
 
 /// A store, opened in this worker.
 #[wasm_bindgen]
@@ -19,6 +34,11 @@ type Result<T> = std::result::Result<T, JsValue>;
 pub struct Store {
     folder: Folder,
     core: RefCell<Core<OpfsHandle, BrowserClock>>,
+    inbox: Vec<u8>,
+    outbox: RefCell<Vec<u8>>,
+    /// The cursor of the page in the outbox.
+    cursor: Cell<u64>,
+    failure: RefCell<Option<CallError>>,
 }
 
 #[wasm_bindgen]
@@ -33,7 +53,14 @@ impl Store {
         let options = options::read(&options).map_err(thrown)?;
         let folder = Folder::open(&name, options.create_if_missing).await.map_err(thrown)?;
         match Core::open(folder.fs().clone(), BrowserClock, options) {
-            Ok(core) => Ok(Self { folder, core: RefCell::new(core) }),
+            Ok(core) => Ok(Self {
+                folder,
+                core: RefCell::new(core),
+                inbox: vec![0; INBOX_BYTES],
+                outbox: RefCell::default(),
+                cursor: Cell::default(),
+                failure: RefCell::default(),
+            }),
             Err(mut error) => {
                 if let [(slot, reason), ..] = &folder.fs().damaged()[..] {
                     error.message = format!("{} ({slot} is damaged: {reason})", error.message);
@@ -57,24 +84,114 @@ impl Store {
         self.core.borrow_mut().forget(owner);
     }
 
-    /// Sets a key. `durability`: 0 deferred, 1 buffered, 2 synced.
-    ///
-    /// # Errors
-    ///
-    /// Those of `put`.
-    pub fn put(&self, bucket: u32, key: &[u8], value: &[u8], durability: u8) -> Result<()> {
-        let key = (Bucket::new(bucket), key);
-        self.core.borrow_mut().put(key, value, level(durability)).map_err(thrown)
+    /// Where the inbox is.
+    pub fn inbox(&self) -> *const u8 {
+        self.inbox.as_ptr()
     }
 
-    /// Removes a key.
-    ///
-    /// # Errors
-    ///
-    /// Those of `delete`.
-    pub fn delete(&self, bucket: u32, key: &[u8], durability: u8) -> Result<()> {
+    /// The size of the inbox.
+    #[wasm_bindgen(js_name = inboxBytes)]
+    pub fn inbox_bytes(&self) -> usize {
+        self.inbox.len()
+    }
+
+    /// Where the outbox is. It may move when it grows.
+    pub fn outbox(&self) -> *const u8 {
+        self.outbox.borrow().as_ptr()
+    }
+
+    /// Up to which length answers are found there. One that is longer is where [`Store::outbox`] says after its call.
+    #[wasm_bindgen(js_name = outboxBytes)]
+    pub fn outbox_bytes(&self) -> usize {
+        Some(self.outbox.borrow().capacity()).filter(|&bytes| bytes <= OUTBOX_BYTES_MAX).unwrap_or(0)
+    }
+
+    /// Why the last call has failed that said so.
+    pub fn failure(&self) -> JsValue {
+        self.failure.take().map_or(JsValue::UNDEFINED, thrown)
+    }
+
+    /// Carries out a call whose answer goes to the outbox, and is told as a number.
+    fn answer(&self, call: impl FnOnce(&mut Vec<u8>) -> std::result::Result<f64, CallError>) -> f64 {
+        let mut outbox = self.outbox.borrow_mut();
+        if outbox.capacity() > OUTBOX_BYTES_MAX {
+            *outbox = Vec::new();
+        }
+        outbox.clear();
+        call(&mut outbox).unwrap_or_else(|error| {
+            self.failure.replace(Some(error));
+            FAILED
+        })
+    }
+
+    /// The first bytes of the inbox, and those after them.
+    fn arguments(&self, first: usize, second: usize) -> (&[u8], &[u8]) {
+        let (first, rest) = self.inbox.split_at(first);
+        (first, &rest[..second])
+    }
+
+    /// Sets a key, which comes first in the inbox, to the value after it. `durability`: 0 deferred, 1 buffered, 2
+    /// synced. Answers 0.
+    pub fn put(&self, bucket: u32, key_bytes: usize, value_bytes: usize, durability: u8) -> f64 {
+        let (key, value) = self.arguments(key_bytes, value_bytes);
         let key = (Bucket::new(bucket), key);
-        self.core.borrow_mut().delete(key, level(durability)).map_err(thrown)
+        self.answer(|_| self.core.borrow_mut().put(key, value, level(durability)).map(|()| 0.0))
+    }
+
+    /// Removes a key. Answers 0.
+    pub fn delete(&self, bucket: u32, key_bytes: usize, durability: u8) -> f64 {
+        let key = (Bucket::new(bucket), self.arguments(key_bytes, 0).0);
+        self.answer(|_| self.core.borrow_mut().delete(key, level(durability)).map(|()| 0.0))
+    }
+
+    /// A value of a snapshot, or of the latest state (0). Answers its length.
+    pub fn get(&self, snapshot: f64, bucket: u32, key_bytes: usize) -> f64 {
+        let key = (Bucket::new(bucket), self.arguments(key_bytes, 0).0);
+        self.answer(|value| {
+            let found = self.core.borrow().get_into(snapshot as u64, key, value)?;
+            Ok(if found { value.len() as f64 } else { ABSENT })
+        })
+    }
+
+    /// Begins a scan of a snapshot, or of the latest state (0): `flags` as in a frame, and the bounds that they tell of
+    /// in the inbox. A `limit` below 0 is none. Answers the length of the first page.
+    pub fn scan(
+        &self,
+        snapshot: f64,
+        bucket: u32,
+        flags: u8,
+        limit: f64,
+        first_bytes: usize,
+        second_bytes: usize,
+    ) -> f64 {
+        let (first, second) = self.arguments(first_bytes, second_bytes);
+        let limit = (limit >= 0.0).then_some(limit as u64);
+        let (range, options) = frame::scan(Bucket::new(bucket), flags, limit, first, second);
+        self.next_page(|core, page| core.scan(snapshot as u64, range, options, page))
+    }
+
+    /// Goes on with a scan. Answers the length of the next page.
+    pub fn page(&self, cursor: f64) -> f64 {
+        self.next_page(|core, page| core.page(cursor as u64, page))
+    }
+
+    fn next_page(
+        &self,
+        read: impl FnOnce(
+            &mut Core<OpfsHandle, BrowserClock>,
+            &mut Vec<u8>,
+        ) -> std::result::Result<u64, CallError>,
+    ) -> f64 {
+        self.answer(|page| {
+            let cursor = read(&mut self.core.borrow_mut(), page)?;
+            self.cursor.set(cursor);
+            Ok(page.len() as f64 + if cursor == 0 { 0.0 } else { MORE })
+        })
+    }
+
+    /// The cursor that goes on after the last page.
+    pub fn cursor(&self) -> f64 {
+        self.cursor.get() as f64
     }
 
     /// Applies a packed batch.
@@ -94,38 +211,6 @@ impl Store {
     /// Those of `sync`.
     pub fn sync(&self) -> Result<()> {
         self.core.borrow_mut().sync().map_err(thrown)
-    }
-
-    /// A value of a snapshot, or of the latest state (0).
-    ///
-    /// # Errors
-    ///
-    /// Those of `get`.
-    pub fn get(&self, snapshot: f64, bucket: u32, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let key = (Bucket::new(bucket), key);
-        self.core.borrow().get(snapshot as u64, key).map_err(thrown)
-    }
-
-    /// Begins a scan of a snapshot, or of the latest state (0). An empty `end` is none; a `limit` below 0 is none.
-    ///
-    /// # Errors
-    ///
-    /// Those of `scan`.
-    pub fn scan(&self, snapshot: f64, range: Range, limit: f64) -> Result<Page> {
-        let limit = (limit >= 0.0).then_some(limit as u64);
-        let (bucket, reverse, keys_only) = (range.bucket, range.reverse, range.keys_only);
-        let options = ScanOptions { bucket, reverse, keys_only, limit };
-        let page = self.core.borrow_mut().scan(snapshot as u64, range.keys, options);
-        page.map(Page::new).map_err(thrown)
-    }
-
-    /// Goes on with a scan.
-    ///
-    /// # Errors
-    ///
-    /// Those of `scan`.
-    pub fn page(&self, cursor: f64) -> Result<Page> {
-        self.core.borrow_mut().page(cursor as u64).map(Page::new).map_err(thrown)
     }
 
     /// Ends a scan.
@@ -267,64 +352,6 @@ impl Store {
         let cleared = self.core.borrow_mut().destroy();
         self.folder.close();
         cleared.map_err(thrown)
-    }
-}
-
-/// Which keys a scan reads, and in which order.
-#[wasm_bindgen]
-#[derive(Debug, Default)]
-pub struct Range {
-    bucket: Bucket,
-    keys: KeyRange,
-    reverse: bool,
-    keys_only: bool,
-}
-
-#[wasm_bindgen]
-impl Range {
-    /// The keys of a bucket from `start` to `end`, or those that begin with `prefix`.
-    #[wasm_bindgen(constructor)]
-    pub fn new(
-        bucket: u32,
-        start: Option<Vec<u8>>,
-        end: Option<Vec<u8>>,
-        prefix: Option<Vec<u8>>,
-        reverse: bool,
-        keys_only: bool,
-    ) -> Self {
-        let keys = match prefix {
-            Some(prefix) => KeyRange::prefix(&prefix),
-            None => KeyRange { start, end },
-        };
-        Self { bucket: Bucket::new(bucket), keys, reverse, keys_only }
-    }
-}
-
-/// A page of a scan.
-#[wasm_bindgen]
-#[derive(Debug)]
-pub struct Page {
-    cursor: f64,
-    bytes: Vec<u8>,
-}
-
-impl Page {
-    fn new((cursor, bytes): (u64, Vec<u8>)) -> Self {
-        Self { cursor: cursor as f64, bytes }
-    }
-}
-
-#[wasm_bindgen]
-impl Page {
-    /// The cursor that goes on with it; 0 where the scan has ended.
-    #[wasm_bindgen(getter)]
-    pub fn cursor(&self) -> f64 {
-        self.cursor
-    }
-
-    /// The entries, packed.
-    pub fn take(self) -> Uint8Array {
-        Uint8Array::from(&self.bytes[..])
     }
 }
 

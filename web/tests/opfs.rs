@@ -186,11 +186,12 @@ fn check(store: &mut Store, model: &Model, when: &str) {
         [Bucket::DEFAULT, OTHER].into_iter().flat_map(|bucket| [(bucket, false), (bucket, true)])
     {
         let options = ScanOptions { bucket, reverse, ..ScanOptions::default() };
-        let (mut cursor, mut packed) = fine(store.scan(0, KeyRange::all(), options));
+        let mut packed = Vec::new();
+        let mut cursor = fine(store.scan(0, KeyRange::all(), options, &mut packed));
         while cursor != 0 {
-            let (next, page) = fine(store.page(cursor));
+            let mut page = Vec::new();
+            cursor = fine(store.page(cursor, &mut page));
             packed.extend_from_slice(&page);
-            cursor = next;
         }
         let mut decoder = esker_engine::base::coding::Decoder::new(&packed);
         let mut found = Vec::new();

@@ -119,9 +119,20 @@ impl<F: Fs, C: Clock> Db<F, C> {
     /// `InvalidArgument` for a key beyond its limits, `NoSuchBucket`, `Corrupt` where a block is damaged, `Reopen` after
     /// [`Db::close`], and those of the file system.
     pub fn get<'k>(&self, key: impl Into<Key<'k>>) -> Result<Option<Vec<u8>>> {
+        let mut value = Vec::new();
+        Ok(self.get_into(key, &mut value)?.then_some(value))
+    }
+
+    /// As [`Db::get`], the value appended to `value`: whoever reads much needs one vector only. Returns whether there is
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Db::get`].
+    pub fn get_into<'k>(&self, key: impl Into<Key<'k>>, value: &mut Vec<u8>) -> Result<bool> {
         let key = key.into();
         self.check_bucket(key.bucket)?;
-        self.read_at(key, self.last_sequence)
+        self.read_at(key, self.last_sequence, value)
     }
 
     /// The value of `key` in the state that `snapshot` pins.
@@ -130,9 +141,24 @@ impl<F: Fs, C: Clock> Db<F, C> {
     ///
     /// As [`Db::get`].
     pub fn get_at<'k>(&self, snapshot: &Snapshot, key: impl Into<Key<'k>>) -> Result<Option<Vec<u8>>> {
+        let mut value = Vec::new();
+        Ok(self.get_at_into(snapshot, key, &mut value)?.then_some(value))
+    }
+
+    /// As [`Db::get_into`], in the state that `snapshot` pins.
+    ///
+    /// # Errors
+    ///
+    /// As [`Db::get`].
+    pub fn get_at_into<'k>(
+        &self,
+        snapshot: &Snapshot,
+        key: impl Into<Key<'k>>,
+        value: &mut Vec<u8>,
+    ) -> Result<bool> {
         let key = key.into();
         self.check_bucket_at(snapshot, key.bucket)?;
-        self.read_at(key, snapshot.sequence())
+        self.read_at(key, snapshot.sequence(), value)
     }
 
     /// The values of a bucket's `keys`, in their order, all from one state.
@@ -155,11 +181,9 @@ impl<F: Fs, C: Clock> Db<F, C> {
         self.read(key, self.last_sequence, &mut |_, _| {})
     }
 
-    fn read_at(&self, key: Key<'_>, sequence: u64) -> Result<Option<Vec<u8>>> {
+    fn read_at(&self, key: Key<'_>, sequence: u64, value: &mut Vec<u8>) -> Result<bool> {
         self.counters.gets.add(1);
-        let mut value = Vec::new();
-        let found = self.read(key, sequence, &mut |_, bytes| value.extend_from_slice(bytes))?;
-        Ok(found.then_some(value))
+        self.read(key, sequence, &mut |_, bytes| value.extend_from_slice(bytes))
     }
 
     fn read(&self, key: Key<'_>, sequence: u64, read: &mut dyn FnMut(u64, &[u8])) -> Result<bool> {

@@ -153,12 +153,12 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
                 Answer::Values(keys.into_iter().map(|key| self.get(snapshot, key)).collect::<Result<_>>()?)
             }
             Call::Scan(snapshot, range, options) => {
-                let (cursor, page) = self.scan(snapshot, range, options)?;
-                Answer::Page(cursor, page)
+                let mut page = Vec::new();
+                Answer::Page(self.scan(snapshot, range, options, &mut page)?, page)
             }
             Call::Page(cursor) => {
-                let (cursor, page) = self.page(cursor)?;
-                Answer::Page(cursor, page)
+                let mut page = Vec::new();
+                Answer::Page(self.page(cursor, &mut page)?, page)
             }
             Call::CloseCursor(cursor) => {
                 self.close_cursor(cursor);
@@ -381,10 +381,20 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     ///
     /// Those of [`Db::get`]; `snapshot-lost`.
     pub fn get<'k>(&self, snapshot: u64, key: impl Into<Key<'k>>) -> Result<Option<Vec<u8>>> {
+        let mut value = Vec::new();
+        Ok(self.get_into(snapshot, key, &mut value)?.then_some(value))
+    }
+
+    /// As [`Core::get`], the value appended to `value`. Returns whether there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Core::get`].
+    pub fn get_into<'k>(&self, snapshot: u64, key: impl Into<Key<'k>>, value: &mut Vec<u8>) -> Result<bool> {
         let db = self.db()?;
         Ok(match self.state(snapshot)? {
-            None => db.get(key)?,
-            Some(state) => db.get_at(state, key)?,
+            None => db.get_into(key, value)?,
+            Some(state) => db.get_at_into(state, key, value)?,
         })
     }
 
@@ -423,24 +433,29 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
         })
     }
 
-    /// Begins a scan. Returns its cursor and the first page; the cursor is 0 where that is all.
+    /// Begins a scan. Appends its first page to `page`, and returns its cursor; 0 where that is all.
     ///
     /// # Errors
     ///
     /// Those of [`Db::scan`]; `snapshot-lost`.
-    pub fn scan(&mut self, snapshot: u64, range: KeyRange, options: ScanOptions) -> Result<(u64, Vec<u8>)> {
+    pub fn scan(
+        &mut self,
+        snapshot: u64,
+        range: KeyRange,
+        options: ScanOptions,
+        page: &mut Vec<u8>,
+    ) -> Result<u64> {
         let db = self.db()?;
         let mut cursor = match self.state(snapshot)? {
             None => db.scan(range, options)?,
             Some(state) => db.scan_at(state, range, options)?,
         };
-        let (page, more) = next_page(&mut cursor)?;
-        if !more {
-            return Ok((0, page));
+        if !fill_page(&mut cursor, page)? {
+            return Ok(0);
         }
         let id = self.new_id()?;
         self.cursors.insert(id, self.owner, cursor);
-        Ok((id, page))
+        Ok(id)
     }
 
     /// Goes on with a scan, as [`Core::scan`].
@@ -448,16 +463,16 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     /// # Errors
     ///
     /// Those of [`Cursor::next`]; `snapshot-lost`.
-    pub fn page(&mut self, cursor: u64) -> Result<(u64, Vec<u8>)> {
+    pub fn page(&mut self, cursor: u64, page: &mut Vec<u8>) -> Result<u64> {
         self.db()?;
         let Some(found) = self.cursors.get_mut(cursor) else {
             return Err(CallError::new("snapshot-lost", "the scan's state was lost: begin it anew"));
         };
-        let page = next_page(found);
-        if !matches!(page, Ok((_, true))) {
+        let filled = fill_page(found, page);
+        if filled != Ok(true) {
             self.cursors.remove(cursor);
         }
-        page.map(|(page, more)| (if more { cursor } else { 0 }, page))
+        Ok(if filled? { cursor } else { 0 })
     }
 
     /// Ends a scan.
@@ -704,18 +719,17 @@ fn joined(first: &str, second: &str) -> String {
     format!("{first},{second}")
 }
 
-/// The next page of a scan, and whether there may be another.
-fn next_page<F: Fs>(cursor: &mut Cursor<F>) -> Result<(Vec<u8>, bool)> {
-    let mut page = Vec::new();
+/// Appends the next page of a scan to `page`, which is empty. Returns whether there may be another.
+fn fill_page<F: Fs>(cursor: &mut Cursor<F>, page: &mut Vec<u8>) -> Result<bool> {
     let keys_only = cursor.keys_only();
     while page.len() < PAGE_BYTES {
-        let Some((key, value)) = cursor.next()? else { return Ok((page, false)) };
-        put_bytes(&mut page, key);
+        let Some((key, value)) = cursor.next()? else { return Ok(false) };
+        put_bytes(page, key);
         if !keys_only {
-            put_bytes(&mut page, value);
+            put_bytes(page, value);
         }
     }
-    Ok((page, true))
+    Ok(true)
 }
 
 /// A store on its way into an archive.

@@ -88,8 +88,9 @@ fn buckets_are_key_spaces_of_their_own_and_survive() {
     let mut core = open(&machine.power_cut(3)).expect("sound slots");
     assert_eq!(core.get(0, (users, b"a")).expect("sound"), Some(b"1".to_vec()));
     assert_eq!(core.get(0, b"a").expect("sound"), Some(b"2".to_vec()));
-    let (_, page) =
-        core.scan(0, KeyRange::all(), ScanOptions { bucket: users, ..ScanOptions::default() }).expect("open");
+    let mut page = Vec::new();
+    let options = ScanOptions { bucket: users, ..ScanOptions::default() };
+    assert_eq!(core.scan(0, KeyRange::all(), options, &mut page), Ok(0));
     assert_eq!(page, [1, b'a', 1, b'1']);
     let names = [&[0, 2, 0, 7][..], b"default", &[2, 5], b"users"].concat();
     assert_eq!(Frame::default().call(&[20, 0]).run(&mut core), names);
@@ -258,14 +259,14 @@ fn snapshots_and_scans_hold_their_state_until_they_are_lost() {
     let snapshot = core.snapshot().expect("open");
     core.put(b"later", b"", Durability::Buffered).expect("no fault");
     assert_eq!(core.get(snapshot, b"later").expect("held"), None);
-    let (cursor, page) = core.scan(0, KeyRange::all(), ScanOptions::default()).expect("open");
+    let mut page = Vec::new();
+    let cursor = core.scan(0, KeyRange::all(), ScanOptions::default(), &mut page).expect("open");
     assert!(cursor > 0 && page.len() >= PAGE_BYTES, "it does not fit into a page");
-    let (next, _) = core.page(cursor).expect("held");
-    assert_eq!(next, cursor);
+    assert_eq!(core.page(cursor, &mut Vec::new()).expect("held"), cursor);
     core.release(snapshot);
     core.close_cursor(cursor);
-    for error in [core.get(snapshot, b"later").expect_err("released"), core.page(cursor).expect_err("ended")]
-    {
+    let ended = core.page(cursor, &mut Vec::new());
+    for error in [core.get(snapshot, b"later").expect_err("released"), ended.expect_err("ended")] {
         assert_eq!(error.code, "snapshot-lost");
     }
     assert_eq!(core.get(9999, b"later").expect_err("never was").code, "snapshot-lost");
