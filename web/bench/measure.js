@@ -2,6 +2,7 @@
 //
 //   put, batch   into an empty store, for as long as a measurement takes
 //   (fill)       the rest of the rows, unmeasured
+//   (rest)       a pause, unmeasured, for everybody: whoever leaves work to idle time does it then
 //   open         closed and opened again with all rows, until the first get has answered
 //   get, scan    at random places
 //   many puts, many gets   calls that do not wait for each other; for stores with promises
@@ -16,6 +17,8 @@ const MANY = 1000;
 const FILL_BATCH = 2000;
 /** A store that wants to breathe does so after this many operations; the time counts. */
 const BREATH = 2000;
+/** The pause after filling, in milliseconds. */
+const REST_MILLIS = 3000;
 
 /** The workloads, with what is counted. */
 export const WORKLOADS = [
@@ -48,6 +51,8 @@ export async function measure(store, seconds, say) {
       await store.batch(rows(row, row + FILL_BATCH));
       await store.breathe?.();
     }
+    say("rest");
+    await new Promise((resolve) => setTimeout(resolve, REST_MILLIS));
     say("open");
     results.open = await timeOfOpening(store);
 

@@ -102,3 +102,25 @@ browserTest("scans give every page once, in order, of one state", async (browser
   const page = await openDemo(browser);
   assert.deepEqual(await page.evaluate(inWorker, scan.toString()), []);
 });
+
+/** In the worker: writes much, and then has nothing to do. */
+async function idle(db) {
+  const value = new Uint8Array(1000).map((_, at) => at);
+  for (let row = 0; row < 20_000; row += 1) {
+    db.put(String(row % 5000), value, { durability: row % 2 ? "deferred" : "buffered" });
+    if (row % 1000 === 999) await db.ready();
+  }
+  const busy = db.stats();
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const { levels, log, memory, pending_bytes, sealed_memtables } = db.stats();
+    const work = pending_bytes + sealed_memtables + log.deferred_bytes;
+    if (work === 0 && memory.memtable_entries === 0) return { before: busy.levels[0].tables, after: levels[0].tables };
+  }
+}
+
+browserTest("a store is maintained while its worker is idle", async (browser) => {
+  const page = await openDemo(browser);
+  const { before, after } = await page.evaluate(inWorker, idle.toString());
+  assert.ok(before > 0 && after <= 4, `${before} tables in level 0, then ${after}`);
+});

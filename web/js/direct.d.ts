@@ -72,7 +72,9 @@ export class DirectStore implements DirectReads, DirectWrites {
   verify(): Verification;
   recoveryReport(): RecoveryReport;
   /**
-   * Does up to about `budgetBytes` of pending flush and compaction work; returns whether more is left.
+   * Does up to about `budgetBytes` of pending flush and compaction work; returns whether more is left. The store does it
+   * itself, in slices of some milliseconds, when the worker has nothing else to do; a loop that writes for long without a
+   * pause can do it here.
    */
   maintain(budgetBytes?: number): boolean;
   /**

@@ -8,6 +8,7 @@ import * as calls from "./calls.js";
 import { EskerError } from "./errors.js";
 import { Exchange } from "./exchange.js";
 import { lockName, readArchive, writeArchive } from "./shared.js";
+import { Upkeep } from "./upkeep.js";
 
 export { Batch, EskerError };
 
@@ -169,6 +170,7 @@ class DirectSnapshot extends Reads {
 export class DirectStore extends Reads {
   #store;
   #exchange;
+  #upkeep;
   #unlock;
   #durability;
 
@@ -190,6 +192,7 @@ export class DirectStore extends Reads {
     this.name = name;
     this.#store = store;
     this.#exchange = exchange;
+    this.#upkeep = new Upkeep(store);
     this.#durability = durability;
     this.#unlock = unlock;
   }
@@ -215,11 +218,13 @@ export class DirectStore extends Reads {
 
   /** Runs a write that gives nothing. */
   #done(work) {
+    this.#upkeep.wanted();
     if (call(work) === FAILED) throw this.#exchange.failure();
   }
 
   /** Carries out a write as a frame of its own. */
   #framed(packed) {
+    this.#upkeep.wanted();
     return framed(this.#store, packed);
   }
 
@@ -289,14 +294,15 @@ export class DirectStore extends Reads {
   }
 
   exportArchive() {
-    return writeArchive(this.#store);
+    return this.#upkeep.during(() => writeArchive(this.#store));
   }
 
   importArchive(archive) {
-    return readArchive(this.#store, archive);
+    return this.#upkeep.during(() => readArchive(this.#store, archive));
   }
 
   close() {
+    this.#upkeep.end();
     try {
       call(() => this.#store.close());
     } finally {

@@ -1,9 +1,16 @@
-// What the worker and the direct store have in common: the lock's name, and archives as Blobs.
+// What the worker and the direct store have in common: the lock's name, the pace of maintenance, and archives as Blobs.
 
 import { EskerError } from "./errors.js";
 
 /** The Web Lock of whoever has the store's files. */
 export const lockName = (name) => `esker:${name}`;
+
+/** About how many bytes a slice of maintenance moves: a few milliseconds. */
+export const SLICE_BYTES = 128 << 10;
+/** Deferred writes are looked after so long after the last call. */
+export const DEFERRAL_MILLIS = 120;
+/** After so long without a call the store is at rest. */
+export const REST_MILLIS = 1000;
 
 /** Pieces of an archive are put together to parts of this size, which the browser may keep on disk. */
 const PART_BYTES = 8 << 20;

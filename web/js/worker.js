@@ -7,16 +7,10 @@
 
 import init, { Store, destroyStore, listStores } from "../wasm/esker_web.js";
 import { EskerError } from "./errors.js";
-import { lockName, readArchive, turn, writeArchive } from "./shared.js";
+import { DEFERRAL_MILLIS, REST_MILLIS, SLICE_BYTES, lockName, readArchive, turn, writeArchive } from "./shared.js";
 
-/** About how many bytes a slice of maintenance moves: a few milliseconds. */
-const SLICE_BYTES = 128 << 10;
 /** Frames are carried out together up to this many bytes. */
 const GROUP_BYTES = 4 << 20;
-/** Deferred writes are looked after so long after the last call. */
-const DEFERRAL_MILLIS = 120;
-/** After so long without a call the store is at rest. */
-const REST_MILLIS = 1000;
 
 const me = crypto.randomUUID();
 
