@@ -18,6 +18,8 @@ const STEP: u64 = 1 << 20;
 /// A slot whose file is synced while it grows is made longer by zeros that are written, so many at a time: a flush of
 /// bytes that take the place of others has no blocks to allocate, which the file system would have to note first.
 const STEP_WRITTEN: u64 = 256 << 10;
+/// ... for appends of at most this: to write zeros where a large piece comes next would be to write it twice.
+const SMALL_BYTES_MAX: u64 = 64 << 10;
 /// Bytes and mark are put together in memory for one write up to this size.
 const COPIED_BYTES_MAX: usize = 256 << 10;
 /// A finished file gives back more room than this.
@@ -199,7 +201,7 @@ impl<H: Handle> Slot<H> {
     pub fn append(&mut self, bytes: &[u8], scratch: &mut Vec<u8>) -> Result<()> {
         let end = DATA + self.length;
         let after = end + bytes.len() as u64;
-        self.grow(after + 1)?;
+        self.grow(after + 1, bytes.len() as u64 <= SMALL_BYTES_MAX)?;
         self.dirty = true;
         if bytes.len() <= COPIED_BYTES_MAX {
             scratch.clear();
@@ -315,13 +317,14 @@ impl<H: Handle> Slot<H> {
         Ok(())
     }
 
-    /// Makes the slot at least `size` bytes large, by a large step if there is room for one.
-    fn grow(&mut self, size: u64) -> Result<()> {
+    /// Makes the slot at least `size` bytes large, by a large step if there is room for one, for an append that is small
+    /// or not.
+    fn grow(&mut self, size: u64, small: bool) -> Result<()> {
         if size <= self.size {
             return Ok(());
         }
         let step = if size <= STEP_SMALL { STEP_SMALL } else { STEP };
-        let grown = if self.synced && size - self.size <= STEP_WRITTEN {
+        let grown = if self.synced && small {
             self.grow_by_zeros(size.next_multiple_of(STEP_WRITTEN))
         } else {
             self.resize(size.next_multiple_of(step))

@@ -100,6 +100,11 @@ fn a_file_that_is_synced_again_and_again_grows_by_written_zeros() {
         content.extend_from_slice(&piece);
     }
     assert_eq!(fs.stats().bytes, (content.len() as u64 + 8192 + 1).next_multiple_of(256 << 10));
+    let large = vec![7; 300_000];
+    file.append(&large).expect("no fault");
+    file.sync().expect("no fault");
+    content.extend_from_slice(&large);
+    assert_eq!(fs.stats().bytes, 2 << 20, "not for a large piece, which would be written twice");
     let fs = open(&machine.power_cut(1)).expect("sound slots");
     let file = fs.open("000001.wal").expect("created");
     let mut read = vec![0; content.len() + 1];
