@@ -1,12 +1,11 @@
 //! What the compactions under way have, so that another one can run beside them.
 
 use super::Plan;
-use std::collections::BTreeSet;
 
 /// The tables that compactions under way read, and the places where they will write.
 #[derive(Debug, Clone, Default)]
 pub struct Busy {
-    tables: BTreeSet<u64>,
+    tables: Vec<u64>,
     outputs: Vec<Output>,
 }
 

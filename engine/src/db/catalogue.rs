@@ -23,7 +23,7 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::options::Durability;
 use crate::base::range::{KeyRange, ScanOptions};
 use crate::env::{Clock, Fs};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The longest name of a bucket in bytes.
@@ -38,11 +38,12 @@ const DROPPED_RECORD: u8 = b'd';
 /// The buckets of a state. Each is a key space of its own: a batch may write to several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalogue {
-    names: BTreeMap<u32, String>,
+    /// The buckets by their numbers, ascending.
+    names: Vec<(u32, String)>,
     numbers: BTreeMap<String, u32>,
     next: u32,
-    /// The numbers of buckets that were dropped and of which there may still be keys.
-    dropped: BTreeSet<u32>,
+    /// The numbers of buckets that were dropped and of which there may still be keys, ascending.
+    dropped: Vec<u32>,
     /// Why it could not be read, if it could not. The default bucket is there all the same.
     unread: Option<Error>,
 }
@@ -50,10 +51,10 @@ pub struct Catalogue {
 impl Default for Catalogue {
     fn default() -> Self {
         Self {
-            names: BTreeMap::new(),
+            names: Vec::new(),
             numbers: BTreeMap::new(),
             next: Bucket::FIRST.number(),
-            dropped: BTreeSet::new(),
+            dropped: Vec::new(),
             unread: None,
         }
     }
@@ -99,7 +100,7 @@ impl Catalogue {
                 }
                 (Some((&DROPPED_RECORD, number)), _) => {
                     let number = number.try_into().map_err(|_| unsound(key))?;
-                    catalogue.dropped.insert(u32::from_be_bytes(number));
+                    catalogue.note_drop(u32::from_be_bytes(number));
                 }
                 (_, Ok(next)) if key == NEXT_RECORD => {
                     catalogue.next = catalogue.next.max(u32::from_be_bytes(next));
@@ -121,14 +122,30 @@ impl Catalogue {
     fn insert(&mut self, number: u32, name: String) {
         self.next = self.next.max(number.saturating_add(1));
         self.numbers.insert(name.clone(), number);
-        self.names.insert(number, name);
+        match self.place(number) {
+            Ok(at) => self.names[at].1 = name,
+            Err(at) => self.names.insert(at, (number, name)),
+        }
     }
 
     fn remove(&mut self, bucket: Bucket) {
-        if let Some(name) = self.names.remove(&bucket.number()) {
+        if let Ok(at) = self.place(bucket.number()) {
+            let (_, name) = self.names.remove(at);
             self.numbers.remove(&name);
         }
-        self.dropped.insert(bucket.number());
+        self.note_drop(bucket.number());
+    }
+
+    /// Where the bucket with this number stands, or would.
+    #[inline]
+    fn place(&self, number: u32) -> Result<usize, usize> {
+        self.names.binary_search_by_key(&number, |&(number, _)| number)
+    }
+
+    fn note_drop(&mut self, number: u32) {
+        if let Err(at) = self.dropped.binary_search(&number) {
+            self.dropped.insert(at, number);
+        }
     }
 
     /// The buckets that were dropped and of which there may still be keys.
@@ -164,7 +181,7 @@ impl Catalogue {
     /// Whether there is this bucket.
     #[inline]
     pub fn contains(&self, bucket: Bucket) -> bool {
-        bucket == Bucket::DEFAULT || self.names.contains_key(&bucket.number())
+        bucket == Bucket::DEFAULT || self.place(bucket.number()).is_ok()
     }
 
     /// All buckets with their names, in the order of their numbers: the default one first.
@@ -174,7 +191,7 @@ impl Catalogue {
     /// As [`Catalogue::bucket`].
     pub fn buckets(&self) -> Result<impl Iterator<Item = (Bucket, &str)>> {
         self.check_read()?;
-        let named = self.names.iter().map(|(&number, name)| (Bucket::new(number), name.as_str()));
+        let named = self.names.iter().map(|(number, name)| (Bucket::new(*number), name.as_str()));
         Ok(std::iter::once((Bucket::DEFAULT, DEFAULT_BUCKET_NAME)).chain(named))
     }
 
@@ -314,7 +331,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         let mut batch = Batch::new();
         for &bucket in buckets {
             batch.delete((Bucket::CATALOGUE, &record_key(DROPPED_RECORD, bucket)));
-            self.catalogue.dropped.remove(&bucket.number());
+            self.catalogue.dropped.retain(|&number| number != bucket.number());
         }
         self.apply(&batch, Durability::Buffered)
     }

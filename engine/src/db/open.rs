@@ -32,7 +32,7 @@ use crate::memtable::Memtable;
 use crate::sstable::{TableCache, TableOptions};
 use crate::version::{Loaded, Manifest, State, Version, VersionEdit};
 use crate::wal::{Header, Loss, LossKind, Replay, ReplayReport, Writer};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What was replayed is copied to the new segment up to this size, and flushed to a table beyond.
@@ -417,13 +417,15 @@ impl<'a, F: Fs> Replayed<'a, F> {
 /// Keeps what recovery did not use and what a person may still want: damaged segments and, where the manifest may
 /// have forgotten them, tables, as `.lost` files.
 fn set_aside<F: Fs>(fs: &Arc<F>, listing: &Listing, log: &ReplayReport) -> Result<Vec<String>> {
-    let mut names = BTreeSet::new();
+    let mut names = Vec::new();
     if log.lost_data() {
         names.extend(log.losses.iter().map(|loss| loss.file.clone()));
         if log.records_dropped > 0 {
             names.extend(listing.segments.iter().map(|&number| FileName::Wal(number).to_string()));
         }
     }
+    names.sort_unstable();
+    names.dedup();
     let mut set_aside = Vec::new();
     for name in names {
         let Some(file) = FileName::parse(&name) else { continue };
@@ -452,8 +454,9 @@ fn clean_up<F: Fs>(
     for &epoch in &listing.epochs {
         let _left_for_the_next_open = fs.remove(&FileName::Manifest(epoch).to_string());
     }
-    let live: BTreeSet<u64> = state.version.tables().map(|(_, table)| table.number).collect();
-    for number in listing.tables.iter().filter(|number| !live.contains(number)) {
+    let mut live: Vec<u64> = state.version.tables().map(|(_, table)| table.number).collect();
+    live.sort_unstable();
+    for number in listing.tables.iter().filter(|number| live.binary_search(number).is_err()) {
         let name = FileName::Table(*number).to_string();
         let lost = FileName::Lost(*number).to_string();
         // After damage a table that nothing refers to may hold what is missing.
