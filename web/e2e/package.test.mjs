@@ -13,7 +13,7 @@ import { from } from "./browser.mjs";
 import { browserTest } from "./page.mjs";
 
 /** What a page loads may have this many bytes as it travels. */
-const LOADED_BYTES_MAX = 250 * 1024;
+const LOADED_BYTES_MAX = 250_000;
 
 test("what a page loads is small", async () => {
   const place = join(dirname(from("ESKER_TARBALL")), "package");

@@ -41,6 +41,8 @@ pub fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
     wasm_bindgen.args(["--remove-name-section", "--remove-producers-section", "--out-dir"]);
     wasm_bindgen.arg(new.join("wasm")).arg(&module);
     process::run(&mut wasm_bindgen)?;
+    let glue = new.join("wasm/esker_web.js");
+    fs::write(&glue, without_doc_comments(&fs::read_to_string(&glue)?))?;
     copy_directory(&workspace.root.join("web/js"), &new.join("js"))?;
     for file in FILES {
         let name = Path::new(file).file_name().context("a file has a name")?;
@@ -73,6 +75,19 @@ pub fn rustflags(workspace: &Workspace, toolchain: &Toolchain) -> OsString {
     flags
 }
 
+/// Generated JavaScript without the comments that document it, which every page would load: they are those of the Rust
+/// sources once more.
+fn without_doc_comments(source: &str) -> String {
+    let mut inside = false;
+    let kept = |line: &&str| {
+        inside |= line.trim_start().starts_with("/**");
+        let keep = !inside;
+        inside &= !line.trim_end().ends_with("*/");
+        keep
+    };
+    source.lines().filter(kept).flat_map(|line| [line, "\n"]).collect()
+}
+
 /// Copies what is in `from` into `to`, which need not be there.
 pub fn copy_directory(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
@@ -87,4 +102,18 @@ pub fn copy_directory(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_doc_comments;
+
+    #[test]
+    fn doc_comments_go_and_code_stays() {
+        let source = "/* eslint-disable */\n/**\n * What it does.\n */\nfunction a() {\n    /** One line. */\n    b(); // why\n}\n";
+        assert_eq!(
+            without_doc_comments(source),
+            "/* eslint-disable */\nfunction a() {\n    b(); // why\n}\n"
+        );
+    }
 }
