@@ -46,6 +46,10 @@ export async function measure(store, seconds, say) {
       return store.put(key(row), value(row));
     });
     await run("batch", BATCH, () => store.batch(rows(next, (next += BATCH))));
+    if (!store.get) {
+      await store.close();
+      return results;
+    }
     say("filling");
     for (let row = 0; row < ROWS; row += FILL_BATCH) {
       await store.batch(rows(row, row + FILL_BATCH));

@@ -92,7 +92,7 @@ function chart({ name, title, unit }, results) {
 function table(results) {
   const head = ["store", "durability", ...WORKLOADS.map(({ name }) => name), "open ms"];
   const line = (result) => `<tr class="${result.name.startsWith("Esker") ? "esker" : ""}"><td>${result.name}</td><td>${result.durability}</td>` +
-    `${WORKLOADS.map(({ name }) => `<td>${result[name] ? figure(result[name]) : ""}</td>`).join("")}<td>${result.open.toFixed(0)}</td></tr>`;
+    `${WORKLOADS.map(({ name }) => `<td>${result[name] ? figure(result[name]) : ""}</td>`).join("")}<td>${result.open?.toFixed(0) ?? ""}</td></tr>`;
   return `<thead><tr>${head.map((name) => `<th scope="col">${name}</th>`).join("")}</tr></thead><tbody>${results.map(line).join("")}</tbody>`;
 }
 

@@ -41,6 +41,6 @@ function print({ date, browser, results, rounds, seconds }) {
   console.log(`|---|${"---:|".repeat(workloads.length + 1)}`);
   for (const result of results) {
     const figures = workloads.map((name) => (result[name] ? Math.round(result[name]).toLocaleString("en") : ""));
-    console.log(`| ${result.name} | ${figures.join(" | ")} | ${result.open.toFixed(0)} |`);
+    console.log(`| ${result.name} | ${figures.join(" | ")} | ${result.open?.toFixed(0) ?? ""} |`);
   }
 }

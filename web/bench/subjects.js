@@ -6,7 +6,8 @@
 //   get(key)              the value, as bytes      scan(start, count): [key, value]s
 //   close(), destroy()
 //
-// `sync` says that only open, close and destroy answer with promises.
+// `sync` says that only open, close and destroy answer with promises. What cannot `get` is no store: it is measured to
+// know what the others cannot be quicker than.
 
 import { Batch, Esker } from "../esker/js/index.js";
 import { DirectStore } from "../esker/js/direct.js";
@@ -22,6 +23,8 @@ export const SUBJECTS = [
   { name: "SQLite WAL NORMAL", about: "survives a crash of the tab; a power cut takes the last writes", where: "worker", weak: true, make: () => new Sqlite("wal", "normal") },
   { name: "IndexedDB strict", about: "on storage at each commit", where: "worker", make: () => new Idb("strict") },
   { name: "IndexedDB relaxed", about: "handed to the operating system; a power cut takes the last writes", where: "worker", weak: true, make: () => new Idb("relaxed") },
+  { name: "OPFS write alone", about: "the bytes of a log's record, over others; no store", where: "worker", weak: true, make: () => new Log(false) },
+  { name: "OPFS write and flush alone", about: "the same, on storage each time; no store", where: "worker", make: () => new Log(true) },
   { name: "Esker synced, page", about: "on storage when the promise is fulfilled", where: "page", make: () => new Promised("synced") },
   { name: "Esker buffered, page", about: "survives a crash of the tab; a power cut takes the last writes", where: "page", weak: true, make: () => new Promised("buffered") },
   { name: "IndexedDB strict, page", about: "on storage at each commit", where: "page", make: () => new Idb("strict") },
@@ -29,6 +32,12 @@ export const SUBJECTS = [
 ];
 
 const NAME = "esker-bench";
+const LOG_NAME = "bench-log";
+/** As large as a segment of Esker's log in the browser. */
+const LOG_BYTES = 4 << 20;
+/** About what a record of Esker's log has beside its operations, and what an operation has beside key and value. */
+const RECORD_BYTES = 20;
+const OPERATION_BYTES = 4;
 
 class Direct {
   sync = true;
@@ -120,6 +129,50 @@ class Promised {
 
   destroy() {
     return Esker.destroy(`${NAME}-page`);
+  }
+}
+
+/** The writes of a log at their cheapest: one call each, over bytes that are there already. */
+class Log {
+  sync = true;
+  #flushes;
+  #handle;
+  #bytes = new Uint8Array(LOG_BYTES);
+  #at = 0;
+
+  constructor(flushes) {
+    this.#flushes = flushes;
+  }
+
+  async open() {
+    const folder = await navigator.storage.getDirectory();
+    const file = await folder.getFileHandle(LOG_NAME, { create: true });
+    this.#handle = await file.createSyncAccessHandle();
+    this.#handle.write(this.#bytes, { at: 0 });
+    this.#handle.flush();
+  }
+
+  put(key, value) {
+    this.#write(RECORD_BYTES + key.length + value.length);
+  }
+
+  batch(rows) {
+    this.#write(rows.reduce((bytes, [key, value]) => bytes + OPERATION_BYTES + key.length + value.length, RECORD_BYTES));
+  }
+
+  #write(bytes) {
+    if (this.#at + bytes > LOG_BYTES) this.#at = 0;
+    this.#handle.write(this.#bytes.subarray(0, bytes), { at: this.#at });
+    this.#at += bytes;
+    if (this.#flushes) this.#handle.flush();
+  }
+
+  async close() {
+    this.#handle.close();
+  }
+
+  async destroy() {
+    await (await navigator.storage.getDirectory()).removeEntry(LOG_NAME);
   }
 }
 
