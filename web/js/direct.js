@@ -3,7 +3,7 @@
 import init, { Store } from "../wasm/esker_web.js";
 import { Batch } from "./batch.js";
 import { Bucket } from "./bucket.js";
-import { Packer, Unpacker, checkScan, level, levelOf, numberOf } from "./bytes.js";
+import { Packer, Unpacker, bytesOf, checkScan, level, levelOf, numberOf } from "./bytes.js";
 import * as calls from "./calls.js";
 import { EskerError } from "./errors.js";
 import { Exchange } from "./exchange.js";
@@ -41,7 +41,7 @@ function framed(store, { pack, read }) {
 function writeKey(exchange, key, at = 0) {
   const length = exchange.write(key, at);
   if (length >= 0) return length;
-  throw new EskerError("invalid-argument", `the key has ${key.length} bytes: a key has 1 to 65536`);
+  throw new EskerError("invalid-argument", `the key has ${bytesOf(key).length} bytes: a key has 1 to 65536`);
 }
 
 /** The entries of a scan, page by page. */
