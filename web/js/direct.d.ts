@@ -44,22 +44,10 @@ export interface DirectSnapshot extends DirectReads {
 /** A bucket of an open store: the store's calls for its keys. */
 export interface DirectBucket extends BucketInfo, DirectReads, DirectWrites {}
 
-export class DirectStore implements DirectReads, DirectWrites {
+export class DirectStore {
   /** Opens the store; waits while another tab or worker has it, unless `wait` is false: then it fails with `busy`. */
   static open(name: string, options?: OpenOptions & { wait?: boolean }): Promise<DirectStore>;
   readonly name: string;
-  get(key: Bytes, options?: BucketOption): Uint8Array | undefined;
-  get(key: Bytes, options: BucketOption & TextOption): string | undefined;
-  getMany(keys: Iterable<Bytes>, options?: BucketOption): (Uint8Array | undefined)[];
-  getMany(keys: Iterable<Bytes>, options: BucketOption & TextOption): (string | undefined)[];
-  scan(options: ScanOptions & TextOption): DirectScan<TextEntry>;
-  scan(options?: ScanOptions): DirectScan<Entry>;
-  getWithSequence(key: Bytes, options?: BucketOption): Versioned<Uint8Array> | undefined;
-  getWithSequence(key: Bytes, options: BucketOption & TextOption): Versioned<string> | undefined;
-  put(key: Bytes, value: Bytes, options?: WriteOptions & BucketOption): void;
-  delete(key: Bytes, options?: WriteOptions & BucketOption): void;
-  increment(key: Bytes, delta: number, options?: WriteOptions & BucketOption): number;
-  increment(key: Bytes, delta: bigint, options?: WriteOptions & BucketOption): bigint;
   write(batch: Batch | Iterable<Operation>, options?: WriteOptions): void;
   writeIf(batch: Batch | Iterable<Operation>, conditions: Iterable<Condition>, options?: WriteOptions): void;
   createBucket(name: string): DirectBucket;
@@ -87,3 +75,5 @@ export class DirectStore implements DirectReads, DirectWrites {
   /** Makes everything durable and lets go of the store. */
   close(): void;
 }
+
+export interface DirectStore extends DirectReads, DirectWrites {}

@@ -310,7 +310,7 @@ export interface RecoveryReport {
  *
  * Events: `role` when this tab becomes the leader.
  */
-export class Esker extends EventTarget implements Reads, Writes {
+export class Esker extends EventTarget {
   /** Opens the store `name` (1 to 100 characters), making it if need be. */
   static open(name: string, options?: OpenOptions): Promise<Esker>;
   /** Removes the store `name`, open or not; no error if there is none. */
@@ -322,19 +322,6 @@ export class Esker extends EventTarget implements Reads, Writes {
   /** Whether this tab has the files. */
   readonly role: "leader" | "follower";
 
-  get(key: Bytes, options?: BucketOption): Promise<Uint8Array | undefined>;
-  get(key: Bytes, options: BucketOption & TextOption): Promise<string | undefined>;
-  getMany(keys: Iterable<Bytes>, options?: BucketOption): Promise<(Uint8Array | undefined)[]>;
-  getMany(keys: Iterable<Bytes>, options: BucketOption & TextOption): Promise<(string | undefined)[]>;
-  scan(options: ScanOptions & TextOption): Scan<TextEntry>;
-  scan(options?: ScanOptions): Scan<Entry>;
-
-  getWithSequence(key: Bytes, options?: BucketOption): Promise<Versioned<Uint8Array> | undefined>;
-  getWithSequence(key: Bytes, options: BucketOption & TextOption): Promise<Versioned<string> | undefined>;
-  put(key: Bytes, value: Bytes, options?: WriteOptions & BucketOption): Promise<void>;
-  delete(key: Bytes, options?: WriteOptions & BucketOption): Promise<void>;
-  increment(key: Bytes, delta: number, options?: WriteOptions & BucketOption): Promise<number>;
-  increment(key: Bytes, delta: bigint, options?: WriteOptions & BucketOption): Promise<bigint>;
   /** Applies a batch: all of it or nothing. */
   write(batch: Batch | Iterable<Operation>, options?: WriteOptions): Promise<void>;
   /** Applies a batch if every condition holds; else fails with `condition-failed`, and nothing is written. */
@@ -388,3 +375,5 @@ export class Esker extends EventTarget implements Reads, Writes {
   /** Closes the store in all tabs and removes it. */
   destroy(): Promise<void>;
 }
+
+export interface Esker extends Reads, Writes {}
