@@ -1,7 +1,7 @@
 //! Frames: calls that travel together, and their answers, as bytes.
 //!
 //! A page packs the calls that it makes without waiting into one frame; the answers come back in one frame, in the same
-//! order. `js/index.js` is the other side; the two are of one build, so there is no version. Lengths and numbers are
+//! order. `js/calls.js` is the other side; the two are of one build, so there is no version. Lengths and numbers are
 //! varints, `bytes` a varint and so many bytes, a `key` the bytes of a bucket's number and the key in it, as in a packed
 //! batch (docs/format.md).
 //!
@@ -31,8 +31,8 @@
 //! ```
 //!
 //! Snapshot 0 is the latest state. A limit is the number and one, or 0 for none. The flags of a scan: 1 reverse,
-//! 2 keys only, 4 a prefix follows, or else 8 a start follows, 16 an end follows. A page is each entry's key bytes, without the
-//! bucket, and, unless the scan is of keys only, value bytes.
+//! 2 keys only, 4 a prefix follows, or else 8 a start follows, 16 an end follows. A page is each entry's key bytes,
+//! without the bucket, and, unless the scan is of keys only, value bytes.
 
 use crate::call_error::{CallError, Result};
 use esker_engine::base::coding::{Decoder, put_bytes, put_varint};
