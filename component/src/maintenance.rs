@@ -29,8 +29,8 @@ impl Guest for Component {
         Ok(convert::pressure(store.get::<Store>().read_access().pressure()))
     }
 
-    fn seal(store: StoreBorrow<'_>, min_bytes: u64) -> Result<bool, Error> {
-        store.get::<Store>().write_access().seal_memtable(min_bytes).map_err(convert::error)
+    fn rest(store: StoreBorrow<'_>, min_bytes: u64) -> Result<bool, Error> {
+        store.get::<Store>().write_access().rest(min_bytes).map_err(convert::error)
     }
 
     fn flush(store: StoreBorrow<'_>) -> Result<(), Error> {

@@ -4,7 +4,7 @@
 //! at every tick:  deferred writes are handed over (a tick is half of their time, so they are in time)
 //!                 store idle since the last tick ── maintain, slice after slice, until somebody wants the store
 //!                 store in use ── maintain one slice, so that work does not pile up for ever
-//!                 nothing written for a second ── seal the memtable, and maintain what comes of it
+//!                 nothing written for a second ── seal the memtable, maybe merge level 0, and maintain what comes of it
 //!                 nothing left to do ── sleep until the next write
 //! once a second:  tell other processes the store's figures, if anybody has called since
 //! ```
@@ -37,7 +37,7 @@ const TICK_MILLIS_MAX: u32 = 50;
 const REST_MILLIS: u32 = 1000;
 
 /// A store at rest keeps a memtable of less than this: to flush a few writes would cost more than it is worth.
-const REST_BYTES: u64 = 1 << 20;
+pub const REST_BYTES: u64 = 1 << 20;
 
 /// The running thread.
 pub struct Chores {
@@ -176,7 +176,7 @@ impl Round {
         if self.helped { Ok(Progress { bytes: 0, more: false }) } else { turn.instance.maintain(SLICE_BYTES) }
     }
 
-    /// There is nothing to do. Seals the memtable once the store is at rest, and sleeps when that has led to nothing.
+    /// There is nothing to do. Tells the store once it is at rest, and sleeps when that has led to nothing.
     fn rest(&mut self, turn: &mut Turn, idle: bool) -> Next {
         if !turn.instance.is_usable() {
             return Next::End;
@@ -184,15 +184,21 @@ impl Round {
         self.quiet_ticks =
             if turn.writes == self.writes_seen { self.quiet_ticks.saturating_add(1) } else { 0 };
         self.writes_seen = turn.writes;
-        if !idle || self.quiet_ticks < self.rest_ticks {
+        if self.quiet_ticks < self.rest_ticks {
             return Next::Tick;
         }
-        if let Ok(true) = turn.instance.seal(REST_BYTES) {
-            turn.wake();
-            return Next::Tick;
+        match turn.instance.rest(REST_BYTES) {
+            Ok(true) => {
+                turn.wake();
+                Next::Tick
+            }
+            Err(Error::Busy(_)) => Next::Tick,
+            Ok(false) | Err(_) if !idle => Next::Tick,
+            Ok(false) | Err(_) => {
+                turn.asleep.push(thread::current());
+                Next::Sleep
+            }
         }
-        turn.asleep.push(thread::current());
-        Next::Sleep
     }
 }
 

@@ -380,10 +380,11 @@ impl Instance {
         self.maintenance_call(|on, wasm, store| on.call_get_pressure(wasm, store)).map(convert::pressure)
     }
 
-    /// Seals the memtable if it holds at least `min_bytes` and is not empty, so that it is flushed next. Returns whether
-    /// it did.
-    pub fn seal(&mut self, min_bytes: u64) -> Result<bool> {
-        self.maintenance_call(|on, wasm, store| on.call_seal(wasm, store, min_bytes))
+    /// Nothing was written for a while: seals the memtable if it holds at least `min_bytes` and is not empty, so that it is
+    /// flushed next, and, until the next write, counts a merge of level 0 as due that costs little for what it saves
+    /// reads. Returns whether there is anything to do that there was not before.
+    pub fn rest(&mut self, min_bytes: u64) -> Result<bool> {
+        self.maintenance_call(|on, wasm, store| on.call_rest(wasm, store, min_bytes))
     }
 
     /// Seals the memtable and writes it and all sealed ones to tables, now.

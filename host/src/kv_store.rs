@@ -12,7 +12,7 @@
 use crate::backup::Backup;
 use crate::batch::Batch;
 use crate::bucket::{Bucket, BucketInfo, Key};
-use crate::chores::Chores;
+use crate::chores::{Chores, REST_BYTES};
 use crate::commit_queue::{CommitQueue, Request};
 use crate::condition::{Condition, Expected};
 use crate::error::{Error, Result};
@@ -328,6 +328,18 @@ impl KvStore {
     /// Does flush and compaction work in a slice of about `budget_bytes`.
     pub fn maintain(&self, budget_bytes: u64) -> Result<Progress> {
         self.read(|instance| instance.maintain(budget_bytes))
+    }
+
+    /// Says that nothing is going to be written for a while, which the store else takes for granted when nothing was
+    /// written for a second: a memtable of 1 MiB or more is sealed, to be flushed next, and, until the next write, a merge
+    /// of level 0 is due that costs little for what it saves reads. Returns whether there is anything to do that there
+    /// was not before.
+    pub fn rest(&self) -> Result<bool> {
+        let more = self.shared().when_not_busy(self.has_workers(), |instance| instance.rest(REST_BYTES))?;
+        if more {
+            self.shared().turn().wake();
+        }
+        Ok(more)
     }
 
     /// Merges the whole store into its deepest level, in a slice of about `budget_bytes`: call it until there is no

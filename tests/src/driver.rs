@@ -238,6 +238,7 @@ impl<P: Platform> Driver<P> {
                 Ok(())
             }
             Step::Maintain(budget) => self.maintain(*budget).map(drop),
+            Step::Rest(min_bytes) => self.patiently(|store| store.rest(*min_bytes)).map(drop),
             Step::Compact(budget) => self.patiently(|store| store.compact(*budget)).map(drop),
             Step::Help(helped) => self.store().set_helped(*helped),
             Step::TakeJob(kinds) => self.take_job(*kinds),

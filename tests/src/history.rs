@@ -129,6 +129,8 @@ pub enum Step {
     Flush,
     /// A slice of maintenance of so many bytes.
     Maintain(u64),
+    /// Say that nothing was written for a while; a memtable of so many bytes is to be sealed.
+    Rest(u64),
     /// A slice of a full compaction of so many bytes.
     Compact(u64),
     /// A full compaction, to its end.
@@ -700,7 +702,8 @@ impl Writer {
             29..34 => Step::FinishJob(self.rng.index(10)),
             34..36 => Step::AbandonJob(self.rng.index(10)),
             36..38 => Step::Help(self.rng.percent(50)),
-            38..55 => Step::Maintain(self.rng.pick(&[0, 1, 1_000, 20_000, 1 << 20])),
+            38..52 => Step::Maintain(self.rng.pick(&[0, 1, 1_000, 20_000, 1 << 20])),
+            52..55 => Step::Rest(self.rng.pick(&[0, 10_000, u64::MAX])),
             55..62 => Step::Compact(self.rng.pick(&[1, 1_000, 1 << 20])),
             62..66 => Step::CompactAll,
             66..69 => Step::OpenReader(self.rng.next_u64()),

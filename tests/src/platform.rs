@@ -109,6 +109,8 @@ pub trait Store {
 
     /// A slice of maintenance.
     fn maintain(&mut self, budget_bytes: u64) -> Result<Progress>;
+    /// Says that nothing was written for a while.
+    fn rest(&mut self, min_bytes: u64) -> Result<bool>;
     /// A slice of a full compaction.
     fn compact(&mut self, budget_bytes: u64) -> Result<Progress>;
     /// Writes the memtables to tables.

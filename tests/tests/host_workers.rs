@@ -247,3 +247,27 @@ fn a_worker_that_waits_for_its_rate_ends_with_the_store() {
     assert_eq!(store.verify().expect("reads").problems, Vec::<String>::new());
     store.close().expect("closes");
 }
+
+#[test]
+fn a_store_at_rest_merges_level_0_though_it_is_read() {
+    for workers in [0, 1] {
+        let dir = TempDir::new();
+        // Options as they are: level 0 is full at four tables.
+        let options = Options { workers: Some(workers), ..Options::default() };
+        let store = KvStore::open(runtime(), dir.path(), options).expect("opens");
+        for tables in 1..=2 {
+            for i in 0..1000 * tables {
+                store.put(key(i).as_slice(), &i.to_le_bytes(), Durability::Buffered).expect("writes");
+            }
+            store.flush().expect("flushes");
+        }
+        let level0_tables = || store.pressure().expect("answers").level0_tables;
+        assert_eq!(level0_tables(), 2);
+        let start = Instant::now();
+        while level0_tables() > 0 {
+            assert!(start.elapsed() < Duration::from_secs(60), "with {workers} workers it is not merged");
+            assert_eq!(store.get(key(1500).as_slice()), Ok(Some(1500u64.to_le_bytes().to_vec())));
+        }
+        store.close().expect("closes");
+    }
+}

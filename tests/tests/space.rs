@@ -47,7 +47,7 @@ fn fill(db: &mut MemDb) {
 fn rest(db: &mut MemDb) {
     loop {
         while db.maintain(1 << 20).expect("maintains").more {}
-        if !db.seal_memtable(1).expect("seals") {
+        if !db.rest(1).expect("rests") {
             return;
         }
     }

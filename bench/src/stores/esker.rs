@@ -87,7 +87,10 @@ impl Store for Esker {
     }
 
     fn flush(&self) -> Result<()> {
-        Ok(self.store.flush()?)
+        self.store.flush()?;
+        // Which it would do by itself after a second.
+        self.store.rest()?;
+        Ok(())
     }
 }
 

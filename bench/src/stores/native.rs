@@ -59,6 +59,9 @@ pub struct Native {
     worker: Option<JoinHandle<()>>,
 }
 
+/// A store at rest keeps a memtable of less than this.
+const REST_BYTES: u64 = 1 << 20;
+
 struct Shared {
     db: Mutex<NativeDb>,
     /// A job has come back: a write that had to wait may go on.
@@ -168,7 +171,9 @@ impl Store for Native {
     }
 
     fn flush(&self) -> Result<()> {
-        self.shared.write(|db| db.flush().map(|()| 0))
+        self.shared.write(|db| db.flush().map(|()| 0))?;
+        // As a host does after a second without writes.
+        self.shared.write(|db| db.rest(REST_BYTES).map(u64::from))
     }
 }
 

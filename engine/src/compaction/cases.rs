@@ -18,7 +18,7 @@
 //! | `busy NUMBER…` | a job has these tables, and its result will overlap no other |
 //! | `running LEVEL:NUMBER… -> LEVEL` | a job has these tables, and will write between their keys |
 //! | `dropped LETTER before=NUMBER` | the bucket was dropped whose keys begin with this letter, and nobody sees them; tables with numbers from this one on are without them |
-//! | `pick`, `pick-all` | the plan |
+//! | `pick`, `pick-at-rest`, `pick-all` | the plan |
 //! | `pick-dropped`, `remove-dropped` | the plan for a table with keys of dropped buckets; the tables that hold nothing else |
 //! | `settle` | all plans one after the other until nothing is due, as if each merge kept every byte |
 //! | `pending` | what compaction owes |
@@ -154,6 +154,7 @@ impl Case {
         let (version, picker) = (self.version(), self.picker());
         let answer = match command {
             "pick" => describe(picker.pick(&version, self.visible_to_all, &self.busy)),
+            "pick-at-rest" => describe(picker.pick_at_rest(&version, &self.busy)),
             "pick-all" => describe(picker.pick_all(&version)),
             "pick-dropped" => describe(dropped::pick(&version, &self.dropped, &self.busy)),
             "remove-dropped" => describe_edit(dropped::removal(&version, &self.dropped, &self.busy)),

@@ -33,6 +33,9 @@ const LEVEL0_PORTION: u64 = 4;
 const WITHIN_LEVEL0_BEYOND: usize = 2;
 /// ... and only if so many can be.
 const WITHIN_LEVEL0_MIN: usize = 4;
+/// At rest, level 0 is merged with so many times its own bytes of the base level at most: what is written and rests,
+/// again and again, is then written three times more at most, as where it never rests.
+const REST_OVERLAP: u64 = 2;
 /// A tombstone counts for so many entries beside those that its table has for sure (RocksDB's
 /// `kDeletionWeightOnCompaction`).
 const TOMBSTONE_WEIGHT: u64 = 2;
@@ -90,6 +93,18 @@ impl Levelled {
         let tombstones =
             || tombstones::pick(version, self.tombstone_percent, visible_to_all, busy, shape.base);
         full.into_iter().find_map(|(_, level)| plan(level)).or_else(tombstones)
+    }
+
+    /// See [`Picker::pick_at_rest`](super::Picker::pick_at_rest): level 0 into the base level, before it is full.
+    pub fn pick_at_rest(&self, version: &Version, busy: &Busy) -> Option<Plan> {
+        let all: Vec<_> = version.level(0).iter().map(|table| (0, Arc::clone(table))).collect();
+        if all.is_empty() {
+            return None;
+        }
+        let plan = Plan::into_level(Reason::Rest, version, all, self.shape(version).base);
+        let bytes = version.level_bytes(0);
+        let pays = plan.bytes() - bytes <= REST_OVERLAP.saturating_mul(bytes);
+        (pays && busy.allows(&plan)).then_some(plan)
     }
 
     /// See [`Picker::pick_all`](super::Picker::pick_all). The result goes to the deepest level, or, where levels are

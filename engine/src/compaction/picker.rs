@@ -31,6 +31,16 @@ impl Picker {
         }
     }
 
+    /// What to compact while nothing is written and [`Picker::pick`] finds nothing, if anything: what makes reads
+    /// cheaper for a bounded price.
+    pub fn pick_at_rest(&self, version: &Version, busy: &Busy) -> Option<Plan> {
+        match self {
+            Self::Levelled(levelled) => levelled.pick_at_rest(version, busy),
+            // Whoever chooses it wants little to be written.
+            Self::SizeTiered(_) => None,
+        }
+    }
+
     /// The plan that merges the whole store into one run; `None` where it is one already that holds nothing
     /// superfluous. Nothing may be under way.
     pub fn pick_all(&self, version: &Version) -> Option<Plan> {

@@ -25,10 +25,12 @@ pub enum Reason {
     Space,
     /// A table has keys of a bucket that was dropped.
     Dropped,
+    /// Nothing is written for now, and reads would rather look into one run than into each table of level 0.
+    Rest,
 }
 
 impl Reason {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Level0,
         Self::Size,
         Self::Tombstones,
@@ -38,6 +40,7 @@ impl Reason {
         Self::Runs,
         Self::Space,
         Self::Dropped,
+        Self::Rest,
     ];
 
     /// The reason with this number.
@@ -57,6 +60,7 @@ impl Reason {
             Self::Runs => "runs",
             Self::Space => "space",
             Self::Dropped => "dropped",
+            Self::Rest => "rest",
         }
     }
 }

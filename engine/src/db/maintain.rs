@@ -57,6 +57,8 @@ pub(super) struct Maintenance<F: Fs> {
     /// About what compaction has to move.
     pending_bytes: u64,
     merge_all: MergeAll,
+    /// Whether nothing was written since the store was said to be at rest.
+    resting: bool,
 
     /// How many bytes must be written before a failed job is tried again.
     retry_after: u64,
@@ -96,6 +98,7 @@ impl<F: Fs> Maintenance<F> {
             oldest_snapshot: None,
             pending_bytes: 0,
             merge_all: MergeAll::No,
+            resting: false,
             retry_after: 0,
             failure: None,
             last_failure: None,
@@ -117,6 +120,11 @@ impl<F: Fs> Maintenance<F> {
     pub fn must_retry_later(&mut self, bytes: u64) -> bool {
         self.retry_after = self.retry_after.saturating_sub(bytes);
         self.retry_after > 0
+    }
+
+    /// Something was written.
+    pub fn wake(&mut self) {
+        self.resting = false;
     }
 
     /// A memtable was sealed whose last sequence number is `last`; the log goes on at segment `log`.
@@ -198,14 +206,23 @@ impl<F: Fs, C: Clock> Db<F, C> {
         Ok(progress)
     }
 
-    /// Seals the memtable if it holds at least `min_bytes` and is not empty, so that it is flushed next. Returns whether
-    /// it did.
+    /// Nothing was written for a while: seals the memtable if it holds at least `min_bytes` and is not empty, so that it is
+    /// flushed next, and, until the next write, counts a merge of level 0 as due that costs little for what it saves reads
+    /// (docs/compaction.md). Returns whether there is anything to do that there was not before.
     ///
     /// # Errors
     ///
     /// `Busy` where it would have to wait for a worker; those of the log; and those of maintenance, where it must do some
     /// first.
-    pub fn seal_memtable(&mut self, min_bytes: u64) -> Result<bool> {
+    pub fn rest(&mut self, min_bytes: u64) -> Result<bool> {
+        let sealed = self.seal_memtable(min_bytes)?;
+        let begins = !std::mem::replace(&mut self.maintenance.resting, true);
+        self.maintenance.maybe_due |= begins;
+        let merges = || self.picker.pick_at_rest(&self.view.version, &self.maintenance.busy()).is_some();
+        Ok(sealed || begins && merges())
+    }
+
+    pub(super) fn seal_memtable(&mut self, min_bytes: u64) -> Result<bool> {
         self.check_writable()?;
         let active = &self.view.active;
         if active.entries() == 0 || active.bytes() < min_bytes {
@@ -529,7 +546,9 @@ impl<F: Fs, C: Clock> Db<F, C> {
             }
         }
         let plan = self.picker.pick(version, oldest_snapshot.unwrap_or(u64::MAX), &busy);
-        plan.or_else(|| dropped::pick(version, self.drops.garbage(), &busy))
+        let plan = plan.or_else(|| dropped::pick(version, self.drops.garbage(), &busy));
+        let rests = self.maintenance.resting && self.view.sealed.is_empty();
+        plan.or_else(|| rests.then(|| self.picker.pick_at_rest(version, &busy)).flatten())
     }
 
     pub(super) fn job(&mut self, work: Work, outputs: u64) -> Job {

@@ -103,6 +103,45 @@ fn cursors_and_snapshots_keep_their_state() {
 }
 
 #[test]
+fn a_store_at_rest_has_one_run_to_look_into_where_that_costs_little() {
+    let mut db = Db::open(MemFs::new(), ManualClock::default(), Options::default()).expect("opens");
+    let level0 = |db: &MemDb| db.stats().levels[0].tables;
+    let fill = |db: &mut MemDb, entries: std::ops::Range<u64>| {
+        for i in entries {
+            db.put(&key(i), &i.to_le_bytes(), Durability::Buffered).expect("writes");
+        }
+        db.flush().expect("flushes");
+    };
+    let maintain = |db: &mut MemDb| while db.maintain(1000).expect("maintains").more {};
+    fill(&mut db, 0..2000);
+    fill(&mut db, 1000..3000);
+    maintain(&mut db);
+    assert_eq!(level0(&db), 2, "level 0 is full at four tables");
+
+    assert!(db.rest(0).expect("rests"), "there is something to merge");
+    db.put(&key(0), b"more", Durability::Buffered).expect("writes");
+    maintain(&mut db);
+    assert_eq!(level0(&db), 2, "the write has ended the rest");
+
+    assert!(db.rest(u64::MAX).expect("rests"));
+    maintain(&mut db);
+    assert_eq!((level0(&db), db.view.active.entries()), (0, 1));
+    assert!(!db.rest(u64::MAX).expect("rests"), "all is done");
+
+    assert!(db.rest(0).expect("rests"), "the memtable is to be flushed");
+    maintain(&mut db);
+    assert_eq!(
+        (level0(&db), db.view.active.entries()),
+        (1, 0),
+        "for one entry not everything is written again"
+    );
+    for i in 1..3000 {
+        assert_eq!(db.get(&key(i)), Ok(Some(i.to_le_bytes().to_vec())));
+    }
+    assert_eq!(db.get(&key(0)), Ok(Some(b"more".to_vec())));
+}
+
+#[test]
 fn a_deferred_write_is_lost_only_within_its_window() {
     let fs = MemFs::new();
     let clock = ManualClock::default();

@@ -81,6 +81,7 @@ impl<F: Fs, C: Clock> Db<F, C> {
         if batch.is_empty() {
             return self.commit_nothing(durability);
         }
+        self.maintenance.wake();
         self.make_room()?;
         self.apply(batch, durability)?;
         let last = self.last_sequence;

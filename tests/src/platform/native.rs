@@ -175,6 +175,10 @@ impl<F: Fs + Clone> Store for Db<F, ManualClock> {
         Db::maintain(self, budget_bytes)
     }
 
+    fn rest(&mut self, min_bytes: u64) -> Result<bool> {
+        Db::rest(self, min_bytes)
+    }
+
     fn compact(&mut self, budget_bytes: u64) -> Result<Progress> {
         Db::compact(self, budget_bytes)
     }

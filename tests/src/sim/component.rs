@@ -322,6 +322,10 @@ impl Store for ComponentStore {
         progress.map(convert::progress)
     }
 
+    fn rest(&mut self, min_bytes: u64) -> Result<bool> {
+        self.instance.call(|live| live.maintenance.call_rest(&mut live.wasm, self.store, min_bytes))
+    }
+
     fn compact(&mut self, budget_bytes: u64) -> Result<Progress> {
         let progress = self
             .instance

@@ -510,9 +510,9 @@ impl<H: Handle, C: Clock + Clone> Core<H, C> {
     }
 
     /// Nothing was written for a while: seals a memtable that is worth it, so that the next open is quick and deletes
-    /// reach the tables. Returns whether there is something to maintain.
+    /// reach the tables, and has level 0 merged where that costs little. Returns whether there is something to maintain.
     pub fn rest(&mut self) -> bool {
-        self.slice(|db| db.seal_memtable(REST_BYTES)).unwrap_or(false)
+        self.slice(|db| db.rest(REST_BYTES)).unwrap_or(false)
     }
 
     /// Merges everything, in slices: call it until it returns false.
