@@ -53,7 +53,7 @@ use crate::workload::Workload;
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 pub struct Args {
-    /// A short run: smaller stores, fewer rounds; within 20 minutes on 2 cores once everything is built
+    /// A short run: smaller stores, one or two rounds; within 20 minutes on 2 cores once everything is built
     #[arg(long)]
     quick: bool,
 
@@ -70,9 +70,14 @@ pub struct Args {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = run::SCENARIOS)]
     scenarios: Vec<String>,
 
-    /// How often everything is done [default: 3, with --quick 2]
+    /// How often everything is done [default: 3, with --quick 2 if there is time]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
+
+    /// Begin no further round that would end after so many minutes, judging by those before [default: none, with --quick
+    /// 18]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    minutes: Option<u64>,
 
     /// One scenario of so many rows instead
     #[arg(long, value_name = "N", conflicts_with = "scenarios", value_parser = clap::value_parser!(u64).range(1000..))]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
@@ -23,6 +23,9 @@ const SETTLE: Duration = Duration::from_secs(60);
 /// The write buffer and the cache, where nothing else is said.
 const BUFFER_BYTES: u64 = 64 << 20;
 
+/// So long a quick run takes at most, if its first round does not take longer.
+const QUICK_MINUTES: u64 = 18;
+
 /// What a run does.
 pub struct Plan<'a> {
     args: &'a Args,
@@ -31,6 +34,8 @@ pub struct Plan<'a> {
     groups: Vec<Vec<Workload>>,
     rounds: u32,
     limit: Duration,
+    /// The longest that all rounds should take.
+    time: Option<Duration>,
 }
 
 impl<'a> Plan<'a> {
@@ -44,6 +49,10 @@ impl<'a> Plan<'a> {
             groups,
             rounds: args.rounds.unwrap_or(if args.quick { 2 } else { 3 }),
             limit: Duration::from_secs(args.limit.unwrap_or(if args.quick { 5 } else { 30 })),
+            time: args
+                .minutes
+                .or(args.quick.then_some(QUICK_MINUTES))
+                .map(|minutes| Duration::from_secs(60 * minutes)),
         };
         if plan.groups.iter().all(Vec::is_empty) {
             bail!("there is nothing to do");
@@ -53,7 +62,13 @@ impl<'a> Plan<'a> {
 
     /// Does everything, and keeps the results after each group.
     pub fn run(&self, results: &mut Results) -> Result<()> {
+        let started = Instant::now();
         for round in 0..self.rounds {
+            let so_far = started.elapsed();
+            if round > 0 && self.time.is_some_and(|time| so_far + so_far / round > time) {
+                eprintln!("{round} of {} rounds: one more would take too long", self.rounds);
+                break;
+            }
             for scenario in &self.scenarios {
                 for group in self.groups.iter().filter(|group| !group.is_empty()) {
                     for at in 0..self.kinds.len() {

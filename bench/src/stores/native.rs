@@ -32,6 +32,9 @@ const SLICE_BYTES: u64 = 1 << 20;
 const JOB_CACHE_BYTES: u64 = 8 << 20;
 /// How long the thread waits before it looks for jobs again.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// After so many looks at an idle store it looks more seldom, or the store would never seem to be at rest.
+const IDLE_LOOKS: u32 = 25;
+const LOOK_SELDOM: Duration = Duration::from_millis(50);
 
 /// How a store is opened: as the component is told.
 pub fn options(config: &Config) -> Options {
@@ -124,10 +127,14 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self) {
+        let mut idle_looks = 0;
         while !self.shared.stop.load(Ordering::Relaxed) {
             match self.round() {
-                Ok(true) => {}
-                Ok(false) => thread::sleep(LOOK_AGAIN),
+                Ok(true) => idle_looks = 0,
+                Ok(false) => {
+                    idle_looks += 1;
+                    thread::sleep(if idle_looks < IDLE_LOOKS { LOOK_AGAIN } else { LOOK_SELDOM });
+                }
                 Err(error) => {
                     eprintln!("native: a job has failed: {error}");
                     return;
