@@ -27,6 +27,9 @@ pub fn read(object: &JsValue) -> Result<Options> {
         recovery: choice(object, "recovery", &RECOVERY)?.unwrap_or(default.recovery),
         memory_bytes,
         memtable_bytes: number(object, "memtableBytes")?,
+        // As large as it may be from the first one on: what memtables become is merged on the thread that serves every
+        // call, and the fewer they are the less is written again.
+        memtable_min_bytes: Some(u64::MAX),
         cache_bytes: Some(number(object, "cacheBytes")?.unwrap_or(memory_bytes / 2)),
         wal_segment_bytes: WAL_SEGMENT_BYTES,
         wal_segments_kept: 0,
