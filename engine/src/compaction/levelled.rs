@@ -34,7 +34,7 @@ const WITHIN_LEVEL0_BEYOND: usize = 2;
 /// ... and only if so many can be.
 const WITHIN_LEVEL0_MIN: usize = 4;
 /// At rest, level 0 is merged with so many times its own bytes of the base level at most: what is written and rests,
-/// again and again, is then written three times more at most, as where it never rests.
+/// again and again, is then written three times more at most.
 const REST_OVERLAP: u64 = 2;
 /// A tombstone counts for so many entries beside those that its table has for sure (RocksDB's
 /// `kDeletionWeightOnCompaction`).
@@ -97,11 +97,10 @@ impl Levelled {
 
     /// See [`Picker::pick_at_rest`](super::Picker::pick_at_rest): level 0 into the base level, before it is full.
     pub fn pick_at_rest(&self, version: &Version, busy: &Busy) -> Option<Plan> {
-        let all: Vec<_> = version.level(0).iter().map(|table| (0, Arc::clone(table))).collect();
-        if all.is_empty() {
+        if version.level(0).is_empty() {
             return None;
         }
-        let plan = Plan::into_level(Reason::Rest, version, all, self.shape(version).base);
+        let plan = whole_level0(Reason::Rest, version, self.shape(version).base);
         let bytes = version.level_bytes(0);
         let pays = plan.bytes() - bytes <= REST_OVERLAP.saturating_mul(bytes);
         (pays && busy.allows(&plan)).then_some(plan)
@@ -129,8 +128,7 @@ impl Levelled {
         let (mut owed, mut coming) = (0, 0);
         if version.level(0).len() >= self.level0_trigger as usize {
             coming = version.level_bytes(0);
-            let all = version.level(0).iter().map(|table| (0, Arc::clone(table))).collect();
-            let plan = Plan::into_level(Reason::Level0, version, all, shape.base);
+            let plan = whole_level0(Reason::Level0, version, shape.base);
             if !plan.is_trivial_move() {
                 let portions = coming.div_ceil(LEVEL0_PORTION.saturating_mul(self.level1_bytes).max(1));
                 owed = coming + portions.saturating_mul(plan.bytes() - coming);
@@ -225,6 +223,12 @@ impl Levelled {
         let plan = Plan { reason: Reason::WithinLevel0, inputs, output_level: 0 };
         Some(plan).filter(|plan| plan.inputs.len() >= WITHIN_LEVEL0_MIN && busy.allows(plan))
     }
+}
+
+/// The plan that merges all of level 0 into the base level. REQUIRES: there is something in it.
+fn whole_level0(reason: Reason, version: &Version, base: usize) -> Plan {
+    let all = version.level(0).iter().map(|table| (0, Arc::clone(table))).collect();
+    Plan::into_level(reason, version, all, base)
 }
 
 /// The plan for the table of a level that overlaps the next level least, in proportion to its weight; the first of
