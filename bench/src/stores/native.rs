@@ -62,9 +62,6 @@ pub struct Native {
     worker: Option<JoinHandle<()>>,
 }
 
-/// A store at rest keeps a memtable of less than this.
-const REST_BYTES: u64 = 1 << 20;
-
 struct Shared {
     db: Mutex<NativeDb>,
     /// A job has come back: a write that had to wait may go on.
@@ -180,7 +177,7 @@ impl Store for Native {
     fn flush(&self) -> Result<()> {
         self.shared.write(|db| db.flush().map(|()| 0))?;
         // As a host does after a second without writes.
-        self.shared.write(|db| db.rest(REST_BYTES).map(u64::from))
+        self.shared.write(|db| db.rest(0).map(u64::from))
     }
 }
 
