@@ -10,10 +10,15 @@
 //!                  window start     └ the next append
 //! ```
 //!
-//! The window is allocated before it is mapped, so that a full disk is an error of a call and not a signal. Until the
-//! file is finished its end is zeros, and a process that is killed leaves them: they are part of the format
-//! (docs/format.md). A file is finished, cut to the length that was written, when another one is appended to, and when
-//! the sandbox goes, or when the sandbox opens it a second time.
+//! The window is allocated before it is mapped, so that a full disk is an error of a call and not a signal. Its pages
+//! are made by writing zeros ahead of the file's end, some at a time: a page that is first touched through the mapping
+//! costs 5 to 8 µs on ext4, one that was written before a fifth of that. (But not while the file is synced more often
+//! than that: the system makes large pages of what is written at once, and a sync writes all of a page.) Until the file
+//! is finished its end is zeros, and a process that is killed leaves them: they are part of the format (docs/format.md).
+//!
+//! A file is finished, cut to the length that was written, when another one takes its place, by a thread that does
+//! just that: to give back what was allocated takes as long as hundreds of appends. It is finished at once when the
+//! sandbox goes, or when the sandbox opens it a second time.
 //!
 //! This knows nothing of stores: it takes any file that grows by small writes at its end. Who may make such a file
 //! shorter while it is mapped is the concern of `files`, which allows nobody to.
@@ -32,152 +37,254 @@ const APPENDS_BEFORE: u32 = 16;
 const SMALL_BYTES: usize = 4096;
 /// The length of the mapped window, and of what is allocated ahead of the file's end, in bytes.
 const WINDOW_BYTES: u64 = 1 << 20;
+/// Pages are made for so many bytes at once.
+const PAGES_BYTES: u64 = 64 << 10;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::{APPENDS_BEFORE, Arc, File, SMALL_BYTES, WINDOW_BYTES};
+    use super::{APPENDS_BEFORE, Arc, File, PAGES_BYTES, SMALL_BYTES, WINDOW_BYTES};
     use memmap2::{MmapOptions, MmapRaw};
     use rustix::fs::{FallocateFlags, fallocate};
-    use std::os::unix::fs::MetadataExt;
+    use std::io;
+    use std::os::unix::fs::{FileExt, MetadataExt};
+    use std::sync::Weak;
     use std::sync::atomic::{Ordering, fence};
+    use std::thread::{self, JoinHandle};
 
-    /// The file that was last appended to, and its mapped end.
+    /// The file that small appends go to, and its mapped end.
     #[derive(Default)]
     pub struct AppendMap {
         tracked: Option<Tracked>,
+        /// Another file, which takes the place of the tracked one if more small appends go there. A store writes to its
+        /// manifest now and then, which should not cost the log its window.
+        rival: Option<Tracked>,
+        /// The file that was tracked before, while it is cut.
+        ending: Option<Ending>,
     }
 
     struct Tracked {
-        file: Arc<File>,
+        file: Weak<File>,
         /// Where the next append goes.
         end: u64,
+        /// How many small appends went there in a row.
         appends: u32,
         window: Option<Window>,
-        /// Whether the file is longer than its end, by what was allocated.
-        longer: bool,
+        /// The file, if it is longer than its end, by what was allocated.
+        longer: Option<Arc<File>>,
         /// Whether the file can be mapped, as far as is known.
         works: bool,
+        /// Whether it was synced since pages were made for it.
+        synced: bool,
         /// Which file it is, once it has a window.
-        identity: Option<(u64, u64)>,
+        identity: Option<Identity>,
     }
 
     struct Window {
         start: u64,
         map: MmapRaw,
+        /// Where the pages end that were made: not more is to be written.
+        ready: u64,
     }
+
+    struct Ending {
+        file: Weak<File>,
+        end: u64,
+        identity: Option<Identity>,
+        thread: JoinHandle<()>,
+    }
+
+    /// What tells a file from all others: device and inode.
+    type Identity = (u64, u64);
 
     impl AppendMap {
         /// Takes `bytes` for `offset` of `file`, if they are a small append to the file that is tracked. Else they
         /// are to be written by a system call, and [`AppendMap::written`] told of it.
         #[inline]
         pub fn append(&mut self, file: &Arc<File>, bytes: &[u8], offset: u64) -> bool {
-            let Some(tracked) = &mut self.tracked else { return false };
-            let takes = Arc::ptr_eq(&tracked.file, file)
-                && tracked.end == offset
-                && bytes.len() <= SMALL_BYTES
-                && tracked.appends >= APPENDS_BEFORE;
-            takes && tracked.append(bytes)
+            if let Some(tracked) = &mut self.tracked
+                && tracked.is(file)
+            {
+                self.rival = None;
+                return tracked.end == offset
+                    && bytes.len() <= SMALL_BYTES
+                    && tracked.appends >= APPENDS_BEFORE
+                    && tracked.append(file, bytes);
+            }
+            if self.ending.as_ref().is_some_and(|ending| same(&ending.file, file)) {
+                // What is about to be written must not be cut off.
+                self.wait_for_ending();
+            }
+            false
         }
 
         /// So many bytes were written by a system call.
         pub fn written(&mut self, file: &Arc<File>, bytes: usize, offset: u64) {
-            let end = offset + bytes as u64;
-            match &mut self.tracked {
-                Some(tracked) if Arc::ptr_eq(&tracked.file, file) => {
-                    let appended = tracked.end == offset;
-                    tracked.appends = if appended { tracked.appends.saturating_add(1) } else { 0 };
-                    tracked.end = tracked.end.max(end);
+            if let Some(tracked) = self.tracked.as_mut().filter(|tracked| tracked.is(file)) {
+                tracked.written(bytes, offset);
+            } else if let Some(rival) = self.rival.as_mut().filter(|rival| rival.is(file)) {
+                rival.written(bytes, offset);
+                if rival.appends >= APPENDS_BEFORE {
+                    self.change_over();
                 }
-                _ if bytes <= SMALL_BYTES => {
-                    self.finish();
-                    let file = Arc::clone(file);
-                    self.tracked = Some(Tracked {
-                        file,
-                        end,
-                        appends: 1,
-                        window: None,
-                        longer: false,
-                        works: true,
-                        identity: None,
-                    });
+            } else if offset == 0 || bytes <= SMALL_BYTES {
+                self.rival = Some(Tracked::new(file, offset + bytes as u64));
+                // A file that begins is the next one of its kind. One that goes on may be an exception.
+                if offset == 0 || self.tracked.is_none() {
+                    self.change_over();
                 }
-                _ => {}
             }
         }
 
-        /// The length of `file`, if it is the one that is tracked: the system's answer counts what was allocated.
-        pub fn length(&self, file: &Arc<File>) -> Option<u64> {
-            self.tracked
-                .as_ref()
-                .filter(|tracked| Arc::ptr_eq(&tracked.file, file))
-                .map(|tracked| tracked.end)
+        /// The file is about to be synced.
+        pub fn synced(&mut self, file: &Arc<File>) {
+            if let Some(tracked) = self.tracked.as_mut().filter(|tracked| tracked.is(file)) {
+                tracked.synced = true;
+            }
         }
 
-        /// A file was opened. If it is the one that is tracked, its end is cut off, and it gets no other: whoever has
-        /// opened it here must see no more than was written.
+        /// The length of `file`, if it is longer than what was written to it: the system's answer counts what was allocated.
+        pub fn length(&self, file: &Arc<File>) -> Option<u64> {
+            let tracked = self.tracked.as_ref().filter(|tracked| tracked.is(file)).map(|tracked| tracked.end);
+            let ending =
+                self.ending.as_ref().filter(|ending| same(&ending.file, file)).map(|ending| ending.end);
+            tracked.or(ending)
+        }
+
+        /// A file was opened. If it is one that was written to here, its end is cut off, and it gets no other: whoever
+        /// has opened it here must see no more than was written.
         pub fn opened(&mut self, file: &File) {
-            let Some(tracked) = &mut self.tracked else { return };
-            if tracked.longer && tracked.identity.is_some() && identity(file) == tracked.identity {
+            if self.ending.is_none() && !self.tracked.as_ref().is_some_and(|tracked| tracked.longer.is_some())
+            {
+                return;
+            }
+            let Some(identity) = identity(file) else { return };
+            if self.ending.as_ref().is_some_and(|ending| ending.identity == Some(identity)) {
+                self.wait_for_ending();
+            }
+            if let Some(tracked) = &mut self.tracked
+                && tracked.identity == Some(identity)
+            {
                 tracked.cut();
                 tracked.works = false;
             }
         }
 
-        /// Cuts the file to what was written.
-        fn finish(&mut self) {
-            if let Some(mut tracked) = self.tracked.take() {
-                tracked.cut();
+        /// The rival is tracked from now on, and what was is finished.
+        fn change_over(&mut self) {
+            self.wait_for_ending();
+            let before = std::mem::replace(&mut self.tracked, self.rival.take());
+            self.ending = before.and_then(Tracked::cut_elsewhere);
+        }
+
+        fn wait_for_ending(&mut self) {
+            if let Some(ending) = self.ending.take() {
+                // All that it could panic at is a bug; the file then ends in zeros.
+                let _ = ending.thread.join();
             }
         }
     }
 
     impl Drop for AppendMap {
         fn drop(&mut self) {
-            self.finish();
+            self.wait_for_ending();
+            if let Some(tracked) = &mut self.tracked {
+                tracked.cut();
+            }
         }
     }
 
-    /// What tells a file from all others.
-    fn identity(file: &File) -> Option<(u64, u64)> {
+    #[inline]
+    fn same(one: &Weak<File>, other: &Arc<File>) -> bool {
+        std::ptr::eq(one.as_ptr(), Arc::as_ptr(other))
+    }
+
+    fn identity(file: &File) -> Option<Identity> {
         file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
     }
 
     impl Tracked {
-        fn cut(&mut self) {
-            self.window = None;
-            if self.longer {
-                // Where this fails, the zeros stay.
-                self.longer = self.file.set_len(self.end).is_err();
+        /// A file with one append, which ended at `end`.
+        fn new(file: &Arc<File>, end: u64) -> Self {
+            let file = Arc::downgrade(file);
+            Self {
+                file,
+                end,
+                appends: 1,
+                window: None,
+                longer: None,
+                works: true,
+                synced: false,
+                identity: None,
             }
         }
 
-        fn append(&mut self, bytes: &[u8]) -> bool {
-            if !self.window.as_ref().is_some_and(|window| window.has_room(self.end, bytes.len())) {
-                if !self.works {
-                    return false;
-                }
-                self.window = self.next_window();
-                self.works = self.window.is_some();
+        #[inline]
+        fn is(&self, file: &Arc<File>) -> bool {
+            same(&self.file, file)
+        }
+
+        fn written(&mut self, bytes: usize, offset: u64) {
+            self.appends = if self.end == offset { self.appends.saturating_add(1) } else { 0 };
+            self.end = self.end.max(offset + bytes as u64);
+        }
+
+        fn cut(&mut self) {
+            self.window = None;
+            if let Some(file) = self.longer.take() {
+                // Where this fails, the zeros stay.
+                let _ = file.set_len(self.end);
             }
-            let Some(window) = &self.window else { return false };
+        }
+
+        /// Has it cut by a thread, if it needs that; here where there is no thread to be had.
+        fn cut_elsewhere(mut self) -> Option<Ending> {
+            let file = Arc::clone(self.longer.as_ref()?);
+            let (end, identity) = (self.end, self.identity);
+            match thread::Builder::new().name("esker-append".into()).spawn(move || self.cut()) {
+                Ok(thread) => Some(Ending { file: Arc::downgrade(&file), end, identity, thread }),
+                Err(_) => {
+                    let _ = file.set_len(end);
+                    None
+                }
+            }
+        }
+
+        fn append(&mut self, file: &Arc<File>, bytes: &[u8]) -> bool {
+            if !self.window.as_ref().is_some_and(|window| window.has_room(self.end, bytes.len())) {
+                self.works = self.works && self.make_room(file, bytes.len()).is_ok();
+            }
+            let Some(window) = self.window.as_ref().filter(|_| self.works) else { return false };
             window.write(self.end, bytes);
             self.end += bytes.len() as u64;
             true
         }
 
-        /// Allocates and maps the file's end. `None` where the disk is full or the file system cannot.
-        fn next_window(&mut self) -> Option<Window> {
-            if !self.longer && self.file.metadata().ok()?.len() != self.end {
+        /// Makes pages for `length` bytes at the end, in the window or in the next one. An error where the disk is full
+        /// or the file system cannot.
+        fn make_room(&mut self, file: &Arc<File>, length: usize) -> io::Result<()> {
+            if !self.window.as_ref().is_some_and(|window| window.reaches(self.end, length)) {
+                self.window = None;
+                self.window = Some(self.next_window(file)?);
+            }
+            let synced = std::mem::take(&mut self.synced);
+            match &mut self.window {
+                Some(window) => window.make_pages(file, self.end, length, !synced),
+                None => Ok(()),
+            }
+        }
+
+        /// Allocates and maps the file's end.
+        fn next_window(&mut self, file: &Arc<File>) -> io::Result<Window> {
+            if self.longer.is_none() && file.metadata()?.len() != self.end {
                 // There is something behind, which the file must not lose in the end.
-                return None;
+                return Err(io::ErrorKind::AlreadyExists.into());
             }
             let start = self.end / PAGE_BYTES * PAGE_BYTES;
-            fallocate(&*self.file, FallocateFlags::empty(), start, WINDOW_BYTES).ok()?;
-            self.longer = true;
-            self.identity = self.identity.or_else(|| identity(&self.file));
-            let length = usize::try_from(WINDOW_BYTES).ok()?;
-            let map = MmapOptions::new().offset(start).len(length).map_raw(&*self.file).ok()?;
-            Some(Window { start, map })
+            fallocate(&**file, FallocateFlags::empty(), start, WINDOW_BYTES)?;
+            self.longer = Some(Arc::clone(file));
+            self.identity = self.identity.or_else(|| identity(file));
+            let map = MmapOptions::new().offset(start).len(WINDOW_BYTES as usize).map_raw(&**file)?;
+            Ok(Window { start, map, ready: start })
         }
     }
 
@@ -185,8 +292,31 @@ mod linux {
     const PAGE_BYTES: u64 = 64 << 10;
 
     impl Window {
+        /// Whether the window, with pages that are still to be made, has room.
+        fn reaches(&self, end: u64, length: usize) -> bool {
+            end >= self.start && end + length as u64 <= self.start + WINDOW_BYTES
+        }
+
         fn has_room(&self, end: u64, length: usize) -> bool {
-            end >= self.start && end + length as u64 <= self.start + self.map.len() as u64
+            end >= self.start && end + length as u64 <= self.ready
+        }
+
+        /// Makes pages from the file's end on, to the next multiple of their bytes behind `length` bytes: `now`, by
+        /// writing zeros, or each when it is touched.
+        ///
+        /// REQUIRES: the window reaches there, and nothing was written behind `end`.
+        fn make_pages(&mut self, file: &File, end: u64, length: usize, now: bool) -> io::Result<()> {
+            static ZEROS: [u8; PAGES_BYTES as usize] = [0; PAGES_BYTES as usize];
+            let until = (end + length as u64).next_multiple_of(PAGES_BYTES);
+            self.ready = self.ready.max(end);
+            while self.ready < until {
+                let zeros = ZEROS.get(..(until - self.ready).min(PAGES_BYTES) as usize).unwrap_or_default();
+                if now {
+                    file.write_all_at(zeros, self.ready)?;
+                }
+                self.ready += zeros.len() as u64;
+            }
+            Ok(())
         }
 
         /// Copies `bytes` to `offset` of the file. The first eight come last: a reader in another process, which sees
@@ -195,7 +325,10 @@ mod linux {
         /// REQUIRES: there is room.
         #[expect(unsafe_code, reason = "a mapping has no safe way in: another process may read it meanwhile")]
         fn write(&self, offset: u64, bytes: &[u8]) {
-            assert!(self.has_room(offset, bytes.len()), "the caller has made sure that there is room");
+            assert!(
+                self.has_room(offset, bytes.len()) && self.reaches(offset, bytes.len()),
+                "the caller has made sure that there is room"
+            );
             let at = (offset - self.start) as usize;
             let (first, rest) = bytes.split_at(bytes.len().min(8));
             // SAFETY: both ranges lie within the mapping (asserted above), which lives as long as `self` and is
@@ -224,6 +357,7 @@ mod other {
             false
         }
         pub fn written(&mut self, _file: &Arc<File>, _bytes: usize, _offset: u64) {}
+        pub fn synced(&mut self, _file: &Arc<File>) {}
         pub fn opened(&mut self, _file: &File) {}
         pub fn length(&self, _file: &Arc<File>) -> Option<u64> {
             None
@@ -293,8 +427,29 @@ mod tests {
         assert!(contents(&path).len() > expected.len(), "it was mapped");
         let (_, next) = directory.file("next");
         write(&mut map, &next, b"x", 0);
-        assert!(contents(&path) == expected);
+        assert_eq!(map.length(&file), Some(expected.len() as u64), "whether it is cut already or not");
+        write(&mut map, &file, b"y", expected.len() as u64);
+        expected.push(b'y');
+        assert!(contents(&path) == expected, "what is appended to it once more is not cut off");
         assert_eq!(map.length(&file), None);
+    }
+
+    #[test]
+    fn a_few_appends_to_another_file_that_goes_on_do_not_finish_the_first() {
+        let directory = Directory::new("rival");
+        let ((path, file), (_, other)) = (directory.file("log"), directory.file("manifest"));
+        let mut map = AppendMap::default();
+        for i in 0..u64::from(2 * APPENDS_BEFORE) {
+            write(&mut map, &other, b"edit", 1000 + 4 * i);
+            write(&mut map, &file, b"0123456789", 10 * i);
+        }
+        assert_eq!(map.length(&file), Some(20 * u64::from(APPENDS_BEFORE)));
+        assert!(contents(&path).len() as u64 > 20 * u64::from(APPENDS_BEFORE), "it is mapped");
+        for i in 0..=u64::from(APPENDS_BEFORE) {
+            write(&mut map, &other, b"edit", 2000 + 4 * i);
+        }
+        map.opened(&file);
+        assert_eq!(contents(&path).len() as u64, 20 * u64::from(APPENDS_BEFORE));
     }
 
     #[test]
@@ -304,7 +459,62 @@ mod tests {
         let mut map = AppendMap::default();
         (0..100).for_each(|i| write(&mut map, &file, b"0123456789", 10 * i));
         assert_eq!(contents(&path).len() as u64, WINDOW_BYTES);
+        let (_, next) = directory.file("next");
+        write(&mut map, &next, b"x", 0);
         drop(map);
+        assert_eq!(contents(&path).len(), 1000);
+        let mut map = AppendMap::default();
+        (100..200).for_each(|i| write(&mut map, &file, b"0123456789", 10 * i));
+        drop(map);
+        assert_eq!(contents(&path).len(), 2000);
+    }
+
+    #[test]
+    fn large_appends_between_small_ones_and_zeros_ahead_of_them_keep_apart() {
+        let directory = Directory::new("large");
+        let (path, file) = directory.file("log");
+        let (mut map, mut expected) = (AppendMap::default(), Vec::new());
+        for i in 0..400usize {
+            // Up to, over, and far over the ends of what is made ready at once, and of the window.
+            let length = if i.is_multiple_of(20) { PAGES_BYTES as usize / 2 * (i / 20) + i } else { 1000 };
+            let bytes = vec![i as u8 | 1; length];
+            write(&mut map, &file, &bytes, expected.len() as u64);
+            expected.extend_from_slice(&bytes);
+        }
+        assert!(expected.len() as u64 > 3 * WINDOW_BYTES);
+        drop(map);
+        assert!(contents(&path) == expected);
+    }
+
+    #[test]
+    fn a_file_that_is_synced_often_grows_as_well() {
+        let directory = Directory::new("synced");
+        let (path, file) = directory.file("log");
+        let (mut map, mut expected) = (AppendMap::default(), Vec::new());
+        for i in 0..3000usize {
+            // Stretches with syncs and without, over more than a window.
+            let bytes = vec![i as u8 | 1; 700];
+            write(&mut map, &file, &bytes, expected.len() as u64);
+            expected.extend_from_slice(&bytes);
+            if i / 500 % 2 == 1 {
+                map.synced(&file);
+                file.sync_data().expect("there is a disk");
+            }
+        }
+        assert!(contents(&path).starts_with(&expected));
+        drop(map);
+        assert!(contents(&path) == expected);
+    }
+
+    #[test]
+    fn whoever_opens_a_file_that_is_being_cut_waits_for_it() {
+        let directory = Directory::new("waits");
+        let (path, file) = directory.file("log");
+        let mut map = AppendMap::default();
+        (0..100).for_each(|i| write(&mut map, &file, b"0123456789", 10 * i));
+        let (_, next) = directory.file("next");
+        write(&mut map, &next, b"x", 0);
+        map.opened(&File::open(&path).expect("there"));
         assert_eq!(contents(&path).len(), 1000);
     }
 

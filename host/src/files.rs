@@ -55,7 +55,10 @@ fn add_contents(types: &mut LinkerInstance<'_, SandboxState>) -> wasmtime::Resul
         },
     )?;
     types.func_wrap("[method]descriptor.sync-data", |state: State<'_>, (file,)| {
-        on_file(&state, &file, |file| Ok(file.file.sync_data()?))
+        on_file(&state, &file, |file| {
+            state.data().appends().borrow_mut().synced(&file.file);
+            Ok(file.file.sync_data()?)
+        })
     })?;
     types.func_wrap(
         "[method]descriptor.stat",
