@@ -263,7 +263,12 @@ impl<F: Fs, C: Clock> Db<F, C> {
         if self.maintenance.retry_after > 0 {
             return Ok(None);
         }
-        let mut job = if kinds.flush { self.flush_job()? } else { None };
+        // Until its last edit is durable the store can install no other, and would sync the manifest itself.
+        let first = kinds.clean_up && self.unneeded.edit_pending();
+        let mut job = if first { self.clean_up_job()? } else { None };
+        if job.is_none() && kinds.flush {
+            job = self.flush_job()?;
+        }
         if job.is_none() && kinds.clean_up {
             job = self.clean_up_job()?;
         }

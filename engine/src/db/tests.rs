@@ -289,6 +289,33 @@ fn what_an_edit_replaces_stays_until_a_worker_has_made_the_edit_durable() {
     assert_eq!(db.take_job(Kinds::ALL), Ok(None));
 }
 
+/// The flush came first, and the store then had to sync the manifest itself before it could install the table.
+#[test]
+fn an_edit_is_made_durable_before_the_flush_begins_that_makes_the_next() {
+    let fs = MemFs::new();
+    let mut db = Db::open(fs.clone(), ManualClock::default(), small()).expect("opens");
+    db.set_helped(true);
+    let seal_another = |db: &mut Db<MemFs, ManualClock>| {
+        while db.pressure().sealed_memtables == 0 {
+            db.put(&key(db.last_sequence()), &[7; 100], Durability::Buffered).expect("writes");
+        }
+    };
+    seal_another(&mut db);
+    let flush = db.take_job(Kinds::ALL).expect("writable").expect("a memtable is sealed");
+    db.finish_job(&run(&fs, &flush.encode())).expect("its own job");
+    seal_another(&mut db);
+    let next = db.take_job(Kinds::ALL).expect("writable").expect("two things are due");
+    assert!(matches!(next.work, job::Work::CleanUp { .. }), "{next:?}");
+    let last = db.take_job(Kinds::ALL).expect("writable").expect("the flush is due");
+    assert!(last.is_flush(), "{last:?}");
+    let removes = Kinds { compaction: false, flush: false, clean_up: true };
+    assert_eq!(
+        db.take_job(removes),
+        Ok(None),
+        "nothing is removed on the strength of an edit that may be lost"
+    );
+}
+
 /// After the manifest could not be synced, a worker's job that had found no space was given up; the primary then synced
 /// again to free some. That succeeds without having written anything, and what the manifest on disk needed was removed.
 #[test]
