@@ -129,6 +129,24 @@ pub struct WasiFile {
     appended: Option<u64>,
 }
 
+impl WasiFile {
+    /// What one call gives: at most `length` bytes, and whether the file ends there.
+    fn read_once(&self, offset: u64, length: usize) -> Result<(Vec<u8>, bool)> {
+        let (bytes, at_end) = self
+            .descriptor
+            .read(length as u64, offset)
+            .map_err(|code| file_error("read", &self.name, code))?;
+        if bytes.len() > length {
+            return Err(Error::io(
+                "read",
+                &self.name,
+                format!("the host gave {} bytes where {length} were asked for", bytes.len()),
+            ));
+        }
+        Ok((bytes, at_end))
+    }
+}
+
 impl File for WasiFile {
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
         let Some(length) = &mut self.appended else {
@@ -154,25 +172,26 @@ impl File for WasiFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
-            let rest = &mut buffer[filled..];
-            let (bytes, at_end) = self
-                .descriptor
-                .read(rest.len() as u64, offset + filled as u64)
-                .map_err(|code| file_error("read", &self.name, code))?;
-            let Some(target) = rest.get_mut(..bytes.len()) else {
-                return Err(Error::io(
-                    "read",
-                    &self.name,
-                    format!("the host gave {} bytes where {} were asked for", bytes.len(), rest.len()),
-                ));
-            };
-            target.copy_from_slice(&bytes);
+            let (bytes, at_end) = self.read_once(offset + filled as u64, buffer.len() - filled)?;
+            buffer[filled..filled + bytes.len()].copy_from_slice(&bytes);
             filled += bytes.len();
             if at_end || bytes.is_empty() {
                 break;
             }
         }
         Ok(filled)
+    }
+
+    fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let (mut bytes, at_end) = self.read_once(offset, length)?;
+        if at_end || bytes.is_empty() || bytes.len() == length {
+            return Ok(bytes);
+        }
+        let first = bytes.len();
+        bytes.resize(length, 0);
+        let read = self.read_at(offset + first as u64, &mut bytes[first..])?;
+        bytes.truncate(first + read);
+        Ok(bytes)
     }
 
     fn len(&self) -> Result<u64> {

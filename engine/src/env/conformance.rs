@@ -288,6 +288,7 @@ fn read(file: &impl File, offset: u64, length: usize) -> Vec<u8> {
     let mut buffer = vec![b'?'; length];
     let count = fine(file.read_at(offset, &mut buffer));
     buffer.truncate(count);
+    assert_eq!(fine(file.read(offset, length)), buffer, "the two ways to read differ");
     buffer
 }
 

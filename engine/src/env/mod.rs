@@ -76,6 +76,15 @@ pub trait File: std::fmt::Debug {
     /// where the file ends.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize>;
 
+    /// The `length` bytes at `offset`; fewer only where the file ends. For an implementation that has to allocate them
+    /// anyway, and would copy them for [`File::read_at`].
+    fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        let read = self.read_at(offset, &mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+
     /// The file's length in bytes.
     fn len(&self) -> Result<u64>;
 

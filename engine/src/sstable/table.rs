@@ -167,58 +167,72 @@ impl<F: File> Table<F> {
 
     /// A block from its stored bytes.
     pub(super) fn decode(&self, handle: Handle, stored: &[u8]) -> Result<Arc<Block>> {
-        let bytes = decode_block(self.number, handle, stored)?;
+        let bytes = match check_block(self.number, handle, stored)? {
+            (Codec::None, payload) => payload.to_vec(),
+            (Codec::Lz4, payload) => decompress(self.number, handle, payload)?,
+        };
         Ok(Arc::new(Block::new(self.number, handle.offset, bytes)?))
     }
 }
 
+/// Reads a block's bytes, and checks and decompresses them.
 fn read_block<F: File>(file: &F, number: u64, handle: Handle) -> Result<Vec<u8>> {
-    let damaged =
-        |message: String| Error::corrupt(FileName::Table(number).to_string(), handle.offset, message);
     if handle.length > BLOCK_BYTES_MAX {
-        return Err(damaged(format!("a block of {} bytes: the limit is {BLOCK_BYTES_MAX}", handle.length)));
+        let reason = format!("a block of {} bytes: the limit is {BLOCK_BYTES_MAX}", handle.length);
+        return Err(damaged(number, handle, reason));
     }
     let stored_length = handle.length as usize + TRAILER_BYTES;
-    let mut stored = vec![0; stored_length];
-    let read = file.read_at(handle.offset, &mut stored)?;
-    if read < stored_length {
-        return Err(damaged(format!("a block of {stored_length} bytes, the file has {read} more")));
+    let mut stored = file.read(handle.offset, stored_length)?;
+    if stored.len() < stored_length {
+        let reason = format!("a block of {stored_length} bytes, the file has {} more", stored.len());
+        return Err(damaged(number, handle, reason));
     }
-    decode_block(number, handle, &stored)
+    match check_block(number, handle, &stored)? {
+        (Codec::None, payload) => {
+            // They stay where they are.
+            stored.truncate(payload.len());
+            Ok(stored)
+        }
+        (Codec::Lz4, payload) => decompress(number, handle, payload),
+    }
 }
 
-/// Checks and decompresses a block's stored bytes, payload and trailer.
-fn decode_block(number: u64, handle: Handle, stored: &[u8]) -> Result<Vec<u8>> {
-    let damaged =
-        |message: String| Error::corrupt(FileName::Table(number).to_string(), handle.offset, message);
+/// Checks a block's stored bytes, payload and trailer. Returns how the payload is compressed, and the payload.
+fn check_block(number: u64, handle: Handle, stored: &[u8]) -> Result<(Codec, &[u8])> {
+    let damaged = |reason: &str| damaged(number, handle, reason.to_string());
     let Some((covered, checksum)) = stored.split_last_chunk::<8>() else {
-        return Err(damaged("a block without a trailer".into()));
+        return Err(damaged("a block without a trailer"));
     };
     let expected = u64::from_le_bytes(*checksum);
     let found = block_checksum(handle.offset, covered);
     if !fits(expected, found) {
-        return Err(damaged(format!(
-            "the block's checksum is {expected:#018x}, its bytes have {found:#018x}"
-        )));
+        let reason = format!("the block's checksum is {expected:#018x}, its bytes have {found:#018x}");
+        return Err(damaged(&reason));
     }
     let Some((&codec, payload)) = covered.split_last() else {
-        return Err(damaged("a block without a codec".into()));
+        return Err(damaged("a block without a codec"));
     };
     match Codec::from_byte(codec) {
-        Some(Codec::None) => Ok(payload.to_vec()),
-        Some(Codec::Lz4) => decompress(payload).map_err(damaged),
-        None => Err(damaged(format!("the block's codec is {codec}: this build knows 0 and 1"))),
+        Some(codec) => Ok((codec, payload)),
+        None => Err(damaged(&format!("the block's codec is {codec}: this build knows 0 and 1"))),
     }
 }
 
-fn decompress(payload: &[u8]) -> Result<Vec<u8>, String> {
+fn decompress(number: u64, handle: Handle, payload: &[u8]) -> Result<Vec<u8>> {
+    let damaged = |reason| damaged(number, handle, reason);
     let mut decoder = Decoder::new(payload);
     let length = decoder.varint().filter(|&length| length <= BLOCK_BYTES_MAX);
-    let Some(length) = length else { return Err("a compressed block's length is malformed".into()) };
+    let Some(length) = length else {
+        return Err(damaged("a compressed block's length is malformed".into()));
+    };
     let mut bytes = vec![0; length as usize];
     match lz4_flex::block::decompress_into(decoder.rest(), &mut bytes) {
         Ok(found) if found == bytes.len() => Ok(bytes),
-        Ok(found) => Err(format!("a compressed block has {found} bytes, its header says {length}")),
-        Err(error) => Err(format!("a compressed block does not decompress: {error}")),
+        Ok(found) => Err(damaged(format!("a compressed block has {found} bytes, its header says {length}"))),
+        Err(error) => Err(damaged(format!("a compressed block does not decompress: {error}"))),
     }
+}
+
+fn damaged(number: u64, handle: Handle, reason: String) -> Error {
+    Error::corrupt(FileName::Table(number).to_string(), handle.offset, reason)
 }
