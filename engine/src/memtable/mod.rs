@@ -5,6 +5,7 @@
 
 mod arena;
 mod forest;
+mod leaves;
 mod tree;
 
 use crate::base::batch::{Batch, Operation};

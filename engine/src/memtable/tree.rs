@@ -1,4 +1,4 @@
-//! A B+tree in arenas: nodes in two vectors, entries in a third, joined by 32-bit numbers.
+//! A B+tree in arenas: leaves in one, inner nodes in a vector, entries in another arena, joined by 32-bit numbers.
 //!
 //! ```text
 //! inner:  separators  s1 s2 .. sn      each the least entry below the child to its right
@@ -11,6 +11,7 @@
 //! a search rarely leaves the node. Entries are never removed.
 
 use super::arena::{Arena, Ref};
+use super::leaves::Leaves;
 use crate::base::coding::Decoder;
 use crate::base::key::compare_parts;
 use std::cmp::Ordering;
@@ -25,7 +26,7 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Tree {
     arena: Arena,
-    leaves: Vec<Leaf>,
+    leaves: Leaves<Leaf>,
     inners: Vec<Inner>,
     root: u32,
     /// How many inner nodes stand above each leaf.
@@ -99,13 +100,15 @@ fn head(key: &[u8]) -> u128 {
 
 impl Default for Tree {
     fn default() -> Self {
+        let mut leaves = Leaves::default();
+        let root = leaves.push(Leaf { slots: Slots::new(), before: NONE, after: NONE });
         Self {
             arena: Arena::default(),
-            leaves: vec![Leaf { slots: Slots::new(), before: NONE, after: NONE }],
+            leaves,
             inners: Vec::new(),
-            root: 0,
+            root,
             height: 0,
-            last_leaf: 0,
+            last_leaf: root,
             entries: 0,
         }
     }
@@ -190,7 +193,8 @@ impl Tree {
             *step = (node, child);
             node = inner.children[child];
         }
-        let at = self.leaves[node as usize].slots.rank(&self.arena, &probe, false);
+        let leaf = &mut self.leaves[node];
+        let at = leaf.slots.rank(&self.arena, &probe, false);
         let mut header = [0; HEADER_BYTES];
         let key_length = u32::try_from(key.len()).expect("keys have at most 64 KiB");
         let value_length = u32::try_from(value.len()).expect("values have at most 64 MiB");
@@ -199,8 +203,8 @@ impl Tree {
         header[8..].copy_from_slice(&trailer.to_le_bytes());
         let piece = self.arena.add(&[&header, key, value]);
         self.entries += 1;
-        if self.leaves[node as usize].slots.count < NODE_ENTRIES {
-            self.leaves[node as usize].slots.insert(at, probe.head, piece);
+        if leaf.slots.count < NODE_ENTRIES {
+            leaf.slots.insert(at, probe.head, piece);
             return;
         }
         let right = self.split_leaf(node, at, probe.head, piece);
@@ -209,8 +213,7 @@ impl Tree {
 
     /// Splits a full leaf in two while adding an entry; returns the new right one.
     fn split_leaf(&mut self, node: u32, at: usize, head: u128, piece: Ref) -> u32 {
-        let index = u32::try_from(self.leaves.len()).expect("fewer leaves than entries");
-        let leaf = &mut self.leaves[node as usize];
+        let leaf = &mut self.leaves[node];
         // Ascending inserts, the common bulk load, leave full leaves behind.
         let ascending = node == self.last_leaf && at == NODE_ENTRIES;
         let middle = if ascending { NODE_ENTRIES } else { NODE_ENTRIES / 2 };
@@ -220,9 +223,10 @@ impl Tree {
         } else {
             slots.insert(at - middle, head, piece);
         }
-        let after = std::mem::replace(&mut leaf.after, index);
-        self.leaves.push(Leaf { slots, before: node, after });
-        match self.leaves.get_mut(after as usize) {
+        let after = leaf.after;
+        let index = self.leaves.push(Leaf { slots, before: node, after });
+        self.leaves[node].after = index;
+        match self.leaves.get_mut(after) {
             Some(next) => next.before = index,
             None => self.last_leaf = index,
         }
@@ -231,10 +235,9 @@ impl Tree {
 
     /// Puts a new right sibling beside the node at the end of `path`, splitting upward where it is full.
     fn add_child(&mut self, path: &[(u32, usize); 8], new_leaf: u32) {
-        let slots = &self.leaves[new_leaf as usize].slots;
+        let slots = &self.leaves[new_leaf].slots;
         let (mut head, mut piece, mut right) = (slots.heads[0], slots.refs[0], new_leaf);
         for &(node, child) in path[..self.height].iter().rev() {
-            let index = u32::try_from(self.inners.len()).expect("fewer inner nodes than entries");
             let inner = &mut self.inners[node as usize];
             if inner.separators.count < NODE_ENTRIES {
                 inner.insert(child, head, piece, right);
@@ -247,15 +250,18 @@ impl Tree {
             } else {
                 sibling.insert(child - middle - 1, head, piece, right);
             }
-            self.inners.push(sibling);
-            (head, piece, right) = (up_head, up_piece, index);
+            (head, piece, right) = (up_head, up_piece, self.add_inner(sibling));
         }
         let mut root = Inner { separators: Slots::new(), children: [0; NODE_ENTRIES + 1] };
         root.children[0] = self.root;
         root.insert(0, head, piece, right);
-        self.root = u32::try_from(self.inners.len()).expect("fewer inner nodes than entries");
-        self.inners.push(root);
+        self.root = self.add_inner(root);
         self.height += 1;
+    }
+
+    fn add_inner(&mut self, inner: Inner) -> u32 {
+        self.inners.push(inner);
+        u32::try_from(self.inners.len() - 1).expect("fewer inner nodes than entries")
     }
 
     /// The first entry that is not less than this key and trailer.
@@ -267,7 +273,7 @@ impl Tree {
             let inner = &self.inners[node as usize];
             node = inner.children[inner.separators.rank(&self.arena, &probe, true)];
         }
-        let index = self.leaves[node as usize].slots.rank(&self.arena, &probe, false);
+        let index = self.leaves[node].slots.rank(&self.arena, &probe, false);
         self.settle(Place { leaf: node, index })
     }
 
@@ -279,7 +285,7 @@ impl Tree {
 
     /// The last entry.
     pub fn last(&self) -> Place {
-        let index = self.leaves[self.last_leaf as usize].slots.count.wrapping_sub(1);
+        let index = self.leaves[self.last_leaf].slots.count.wrapping_sub(1);
         Place { leaf: self.last_leaf, index }
     }
 
@@ -296,22 +302,22 @@ impl Tree {
         if let Some(index) = place.index.checked_sub(1) {
             return Place { leaf: place.leaf, index };
         }
-        let before = self.leaves[place.leaf as usize].before;
-        let index = self.leaves.get(before as usize).map_or(0, |leaf| leaf.slots.count - 1);
+        let before = self.leaves[place.leaf].before;
+        let index = self.leaves.get(before).map_or(0, |leaf| leaf.slots.count - 1);
         Place { leaf: if before == NONE { NONE - 1 } else { before }, index }
     }
 
     /// The entry at `place`; `None` before the first and after the last.
     #[inline]
     pub fn entry(&self, place: Place) -> Option<Entry<'_>> {
-        let slots = &self.leaves.get(place.leaf as usize)?.slots;
+        let slots = &self.leaves.get(place.leaf)?.slots;
         (place.index < slots.count).then(|| entry_at(&self.arena, slots.refs[place.index]))
     }
 
     /// From a leaf's end to the start of the next leaf.
     #[inline]
     fn settle(&self, place: Place) -> Place {
-        match self.leaves.get(place.leaf as usize) {
+        match self.leaves.get(place.leaf) {
             Some(leaf) if place.index >= leaf.slots.count => Place { leaf: leaf.after, index: 0 },
             _ => place,
         }
