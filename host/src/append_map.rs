@@ -153,8 +153,8 @@ mod linux {
         /// A file was opened. If it is one that was written to here, its end is cut off, and it gets no other: whoever
         /// has opened it here must see no more than was written.
         pub fn opened(&mut self, file: &File) {
-            if self.ending.is_none() && !self.tracked.as_ref().is_some_and(|tracked| tracked.longer.is_some())
-            {
+            let longer = self.tracked.as_ref().is_some_and(|tracked| tracked.longer.is_some());
+            if self.ending.is_none() && !longer {
                 return;
             }
             let Some(identity) = identity(file) else { return };
