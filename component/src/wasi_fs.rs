@@ -188,6 +188,8 @@ impl File for WasiFile {
             return Ok(bytes);
         }
         let first = bytes.len();
+        // Who keeps them counts the memory that they take.
+        bytes.reserve_exact(length - first);
         bytes.resize(length, 0);
         let read = self.read_at(offset + first as u64, &mut bytes[first..])?;
         bytes.truncate(first + read);

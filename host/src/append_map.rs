@@ -37,7 +37,8 @@ const APPENDS_BEFORE: u32 = 16;
 const SMALL_BYTES: usize = 4096;
 /// The length of the mapped window, and of what is allocated ahead of the file's end, in bytes.
 const WINDOW_BYTES: u64 = 1 << 20;
-/// Pages are made for so many bytes at once.
+/// Pages are made for so many bytes at once, and a window begins at a multiple of them, which every page size on Linux
+/// divides.
 const PAGES_BYTES: u64 = 64 << 10;
 
 #[cfg(target_os = "linux")]
@@ -82,7 +83,7 @@ mod linux {
     struct Window {
         start: u64,
         map: MmapRaw,
-        /// Where the pages end that were made: not more is to be written.
+        /// Where the pages end that were made. Nothing is written beyond.
         ready: u64,
     }
 
@@ -142,7 +143,7 @@ mod linux {
             }
         }
 
-        /// The length of `file`, if it is longer than what was written to it: the system's answer counts what was allocated.
+        /// The length of `file` as it was written, if it may be longer: the system's answer counts what was allocated.
         pub fn length(&self, file: &Arc<File>) -> Option<u64> {
             let tracked = self.tracked.as_ref().filter(|tracked| tracked.is(file)).map(|tracked| tracked.end);
             let ending =
@@ -279,7 +280,7 @@ mod linux {
                 // There is something behind, which the file must not lose in the end.
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            let start = self.end / PAGE_BYTES * PAGE_BYTES;
+            let start = self.end / PAGES_BYTES * PAGES_BYTES;
             fallocate(&**file, FallocateFlags::empty(), start, WINDOW_BYTES)?;
             self.longer = Some(Arc::clone(file));
             self.identity = self.identity.or_else(|| identity(file));
@@ -287,9 +288,6 @@ mod linux {
             Ok(Window { start, map, ready: start })
         }
     }
-
-    /// A window begins at a multiple of this, which every page size on Linux divides.
-    const PAGE_BYTES: u64 = 64 << 10;
 
     impl Window {
         /// Whether the window, with pages that are still to be made, has room.
@@ -400,6 +398,12 @@ mod tests {
         }
     }
 
+    /// The same at the end of the file, which is to hold `expected`.
+    fn append(map: &mut AppendMap, file: &Arc<File>, expected: &mut Vec<u8>, bytes: &[u8]) {
+        write(map, file, bytes, expected.len() as u64);
+        expected.extend_from_slice(bytes);
+    }
+
     fn contents(path: &Path) -> Vec<u8> {
         std::fs::read(path).expect("there")
     }
@@ -414,8 +418,7 @@ mod tests {
         while expected.len() < 3 * WINDOW_BYTES as usize {
             let length = if i % 1000 == 999 { 2 * SMALL_BYTES } else { (i * 37 % 700) as usize };
             let bytes: Vec<u8> = (0..length).map(|at| (i as usize + at) as u8 | 1).collect();
-            write(&mut map, &file, &bytes, expected.len() as u64);
-            expected.extend_from_slice(&bytes);
+            append(&mut map, &file, &mut expected, &bytes);
             i += 1;
             if i.is_multiple_of(3000) {
                 let seen = contents(&path);
@@ -477,9 +480,7 @@ mod tests {
         for i in 0..400usize {
             // Up to, over, and far over the ends of what is made ready at once, and of the window.
             let length = if i.is_multiple_of(20) { PAGES_BYTES as usize / 2 * (i / 20) + i } else { 1000 };
-            let bytes = vec![i as u8 | 1; length];
-            write(&mut map, &file, &bytes, expected.len() as u64);
-            expected.extend_from_slice(&bytes);
+            append(&mut map, &file, &mut expected, &vec![i as u8 | 1; length]);
         }
         assert!(expected.len() as u64 > 3 * WINDOW_BYTES);
         drop(map);
@@ -493,9 +494,7 @@ mod tests {
         let (mut map, mut expected) = (AppendMap::default(), Vec::new());
         for i in 0..3000usize {
             // Stretches with syncs and without, over more than a window.
-            let bytes = vec![i as u8 | 1; 700];
-            write(&mut map, &file, &bytes, expected.len() as u64);
-            expected.extend_from_slice(&bytes);
+            append(&mut map, &file, &mut expected, &[i as u8 | 1; 700]);
             if i / 500 % 2 == 1 {
                 map.synced(&file);
                 file.sync_data().expect("there is a disk");

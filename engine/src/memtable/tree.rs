@@ -1,4 +1,4 @@
-//! A B+tree in arenas: leaves in one, inner nodes in a vector, entries in another arena, joined by 32-bit numbers.
+//! A B+tree: leaves in chunks, inner nodes in a vector, entries in an arena, joined by 32-bit numbers.
 //!
 //! ```text
 //! inner:  separators  s1 s2 .. sn      each the least entry below the child to its right

@@ -229,17 +229,16 @@ impl<F: File> RecordReader<F> {
             false => (self.block_start, self.block.len()),
         };
         let wanted = self.read_bytes.min(BLOCK_BYTES - keep);
-        let mut bytes = vec![0; wanted];
-        let read = self.file.read_at(start + keep as u64, &mut bytes)?;
-        self.has_more = read == wanted && keep + read < BLOCK_BYTES;
-        if read == 0 {
+        let bytes = self.file.read(start + keep as u64, wanted)?;
+        self.has_more = bytes.len() == wanted && keep + wanted < BLOCK_BYTES;
+        if bytes.is_empty() {
             return Ok(false);
         }
         if full {
             (self.block_start, self.at) = (start, 0);
         }
         self.block.truncate(keep);
-        self.block.extend_from_slice(bytes.get(..read).unwrap_or_default());
+        self.block.extend_from_slice(&bytes);
         self.read_bytes = (2 * self.read_bytes).min(BLOCK_BYTES);
         Ok(true)
     }

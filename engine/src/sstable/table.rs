@@ -36,9 +36,8 @@ impl<F: File> Table<F> {
     /// `Corrupt` where one of them is damaged, `CannotOpen` for a newer format, and those of the file.
     pub fn open(file: F, number: u64) -> Result<Self> {
         let size = file.len()?;
-        let mut bytes = vec![0; FOOTER_BYTES];
-        let read = file.read_at(size.saturating_sub(FOOTER_BYTES as u64), &mut bytes)?;
-        let footer = Footer::decode(number, size, bytes.get(..read).unwrap_or_default())?;
+        let footer = file.read(size.saturating_sub(FOOTER_BYTES as u64), FOOTER_BYTES)?;
+        let footer = Footer::decode(number, size, &footer)?;
         let filter = read_block(&file, number, footer.filter)?;
         let properties = read_block(&file, number, footer.properties)?;
         let properties = Properties::decode(&properties).ok_or_else(|| {
@@ -199,40 +198,45 @@ fn read_block<F: File>(file: &F, number: u64, handle: Handle) -> Result<Vec<u8>>
 
 /// Checks a block's stored bytes, payload and trailer. Returns how the payload is compressed, and the payload.
 fn check_block(number: u64, handle: Handle, stored: &[u8]) -> Result<(Codec, &[u8])> {
-    let damaged = |reason: &str| damaged(number, handle, reason.to_string());
     let Some((covered, checksum)) = stored.split_last_chunk::<8>() else {
-        return Err(damaged("a block without a trailer"));
+        return Err(damaged(number, handle, "a block without a trailer"));
     };
     let expected = u64::from_le_bytes(*checksum);
     let found = block_checksum(handle.offset, covered);
     if !fits(expected, found) {
         let reason = format!("the block's checksum is {expected:#018x}, its bytes have {found:#018x}");
-        return Err(damaged(&reason));
+        return Err(damaged(number, handle, reason));
     }
     let Some((&codec, payload)) = covered.split_last() else {
-        return Err(damaged("a block without a codec"));
+        return Err(damaged(number, handle, "a block without a codec"));
     };
     match Codec::from_byte(codec) {
         Some(codec) => Ok((codec, payload)),
-        None => Err(damaged(&format!("the block's codec is {codec}: this build knows 0 and 1"))),
+        None => {
+            Err(damaged(number, handle, format!("the block's codec is {codec}: this build knows 0 and 1")))
+        }
     }
 }
 
 fn decompress(number: u64, handle: Handle, payload: &[u8]) -> Result<Vec<u8>> {
-    let damaged = |reason| damaged(number, handle, reason);
     let mut decoder = Decoder::new(payload);
     let length = decoder.varint().filter(|&length| length <= BLOCK_BYTES_MAX);
     let Some(length) = length else {
-        return Err(damaged("a compressed block's length is malformed".into()));
+        return Err(damaged(number, handle, "a compressed block's length is malformed"));
     };
     let mut bytes = vec![0; length as usize];
     match lz4_flex::block::decompress_into(decoder.rest(), &mut bytes) {
         Ok(found) if found == bytes.len() => Ok(bytes),
-        Ok(found) => Err(damaged(format!("a compressed block has {found} bytes, its header says {length}"))),
-        Err(error) => Err(damaged(format!("a compressed block does not decompress: {error}"))),
+        Ok(found) => {
+            let reason = format!("a compressed block has {found} bytes, its header says {length}");
+            Err(damaged(number, handle, reason))
+        }
+        Err(error) => {
+            Err(damaged(number, handle, format!("a compressed block does not decompress: {error}")))
+        }
     }
 }
 
-fn damaged(number: u64, handle: Handle, reason: String) -> Error {
+fn damaged(number: u64, handle: Handle, reason: impl Into<String>) -> Error {
     Error::corrupt(FileName::Table(number).to_string(), handle.offset, reason)
 }
