@@ -133,7 +133,7 @@ fn log(bytes: &[u8]) {
         let most = bytes.len() / 7 + bytes.len() / 32_768 + 3;
         let mut items = 0;
         while let Ok(Item::Record { .. } | Item::Damage { .. }) = reader.read() {
-            let _not_a_batch = esker_engine::wal::decode(reader.payload());
+            let _not_a_batch = esker_engine::wal::decode(reader.payload(), &mut Batch::new());
             items += 1;
             assert!(items <= most, "{items} items in {} bytes", bytes.len());
         }

@@ -104,6 +104,19 @@ impl Batch {
         Ok(Self { packed, count })
     }
 
+    /// The same, in the place of the operations that it has; it has none after an error.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`from_packed`](Self::from_packed).
+    pub fn read_packed(&mut self, packed: &[u8]) -> Result<()> {
+        self.clear();
+        let count = check(packed, &mut |_| Ok(()))?;
+        self.packed.extend_from_slice(packed);
+        self.count = count;
+        Ok(())
+    }
+
     /// Checks the limits of every key and value.
     ///
     /// # Errors

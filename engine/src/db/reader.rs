@@ -16,6 +16,7 @@ use super::catalogue::{Catalogue, Source};
 use super::cursor::Cursor;
 use super::stats::Counter;
 use super::view::View;
+use crate::base::batch::Batch;
 use crate::base::bucket::{Bucket, Key};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::file_name::FileName;
@@ -508,7 +509,8 @@ impl<F: Fs> Reader<F> {
         let mark = self.log.mark();
         match self.log.read()? {
             Item::Record { offset } => {
-                let Some((header, batch)) = wal::decode(self.log.payload()) else {
+                let mut batch = Batch::new();
+                let Some(header) = wal::decode(self.log.payload(), &mut batch) else {
                     return Err(self.damaged(offset, "a record holds no batch"));
                 };
                 if header.count == 0 || header.last() <= self.view.sequence {

@@ -66,11 +66,11 @@ impl Header {
     }
 }
 
-/// A record's header and batch; `None` where the bytes are no record of a log.
-pub fn decode(record: &[u8]) -> Option<(Header, Batch)> {
+/// A record's header; its batch takes the place of what `batch` was. `None` where the bytes are no record of a log.
+pub fn decode(record: &[u8], batch: &mut Batch) -> Option<Header> {
     let (header, packed) = Header::decode(record)?;
-    let batch = Batch::from_packed(packed.to_vec()).ok()?;
-    (batch.len() == header.count).then_some((header, batch))
+    batch.read_packed(packed).ok()?;
+    (batch.len() == header.count).then_some(header)
 }
 
 #[cfg(test)]
@@ -91,7 +91,11 @@ mod tests {
             bytes
         };
         let header = Header { sequence: 7, durable: 3, count: 2 };
-        assert_eq!(decode(&record(header)), Some((header, batch.clone())));
+        let mut read = Batch::new();
+        read.put(b"another", b"one");
+        assert_eq!(decode(&record(header), &mut read), Some(header));
+        assert_eq!(read, batch);
+        let decode = |record: &[u8]| decode(record, &mut Batch::new());
         assert_eq!(decode(&record(Header { count: 1, ..header })), None, "another count");
         assert_eq!(
             decode(&record(Header { sequence: SEQUENCE_MAX, durable: 3, count: 2 })),

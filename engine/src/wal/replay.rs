@@ -37,7 +37,7 @@ pub struct Replay<F: Fs> {
     batch: Batch,
     expected: u64,
     /// The segment that has ended since the last record, and its length.
-    ended: Option<(String, u64)>,
+    ended: Option<(u64, u64)>,
     /// Damage since the last record.
     damage: Vec<Damage>,
     /// The greatest sequence number that any sound record knows to have been durable, once it was asked for.
@@ -126,7 +126,8 @@ impl Loss {
 
 #[derive(Debug, Clone)]
 struct Damage {
-    file: String,
+    /// The segment's number.
+    segment: u64,
     offset: u64,
     bytes: u64,
     reason: String,
@@ -171,25 +172,20 @@ impl<F: Fs> Replay<F> {
                 self.open_segment()?;
                 continue;
             };
-            let file = FileName::Wal(self.segments[self.at]).to_string();
+            let segment = self.segments[self.at];
             match reader.read()? {
                 Item::End { offset } => self.end_segment(offset)?,
                 Item::Damage { offset, end, reason } => {
-                    self.damage.push(Damage { file, offset, bytes: end - offset, reason });
+                    self.damage.push(Damage { segment, offset, bytes: end - offset, reason });
                 }
                 Item::Record { offset } => {
                     let bytes = reader.payload().len() as u64;
-                    let Some((header, batch)) = decode(reader.payload()) else {
-                        self.damage.push(Damage {
-                            file,
-                            offset,
-                            bytes,
-                            reason: "a record holds no batch".into(),
-                        });
+                    let Some(header) = decode(reader.payload(), &mut self.batch) else {
+                        let reason = "a record holds no batch".into();
+                        self.damage.push(Damage { segment, offset, bytes, reason });
                         continue;
                     };
-                    if self.accept(header, &file, offset, bytes)? {
-                        self.batch = batch;
+                    if self.accept(header, segment, offset, bytes)? {
                         return Ok(true);
                     }
                 }
@@ -214,7 +210,7 @@ impl<F: Fs> Replay<F> {
     }
 
     /// Whether to apply the record with this header.
-    fn accept(&mut self, header: Header, file: &str, offset: u64, bytes: u64) -> Result<bool> {
+    fn accept(&mut self, header: Header, segment: u64, offset: u64, bytes: u64) -> Result<bool> {
         self.durable_seen = self.durable_seen.max(header.durable);
         if header.count == 0 || header.last() < self.expected {
             // It only says what is durable, or repeats what has been replayed.
@@ -222,13 +218,13 @@ impl<F: Fs> Replay<F> {
         }
         if header.sequence < self.expected {
             let reason = format!("a record begins at {}, {} was expected", header.sequence, self.expected);
-            self.damage.push(Damage { file: file.into(), offset, bytes, reason });
+            self.damage.push(Damage { segment, offset, bytes, reason });
             return Ok(false);
         }
         let missing = header.sequence - self.expected;
         if missing > 0 || !self.damage.is_empty() {
             if missing > 0 && self.damage.is_empty() {
-                self.damage.push(self.gap(header, file, offset));
+                self.damage.push(self.gap(header, segment, offset));
             }
             if let Verdict::Stop = self.judge(Some(missing))? {
                 self.drop_record(header);
@@ -246,18 +242,17 @@ impl<F: Fs> Replay<F> {
 
     /// Describes a gap before a record without any damage. Where the record is the first of its segment, what is
     /// missing is the end of the segment before.
-    fn gap(&self, header: Header, file: &str, offset: u64) -> Damage {
+    fn gap(&self, header: Header, segment: u64, offset: u64) -> Damage {
         let (found, expected) = (header.sequence, self.expected);
-        match &self.ended {
-            Some((before, length)) => Damage {
-                file: before.clone(),
-                offset: *length,
-                bytes: 0,
-                reason: format!("the file ends before {expected}, and {file} begins at {found}"),
-            },
+        match self.ended {
+            Some((before, length)) => {
+                let file = FileName::Wal(segment);
+                let reason = format!("the file ends before {expected}, and {file} begins at {found}");
+                Damage { segment: before, offset: length, bytes: 0, reason }
+            }
             None => {
                 let reason = format!("a record begins at {found}, {expected} was expected");
-                Damage { file: file.into(), offset, bytes: 0, reason }
+                Damage { segment, offset, bytes: 0, reason }
             }
         }
     }
@@ -265,6 +260,7 @@ impl<F: Fs> Replay<F> {
     /// Judges the damage since the last record. `missing` operations are known to be lost, if that is known.
     fn judge(&mut self, missing: Option<u64>) -> Result<Verdict> {
         let Some(first) = self.damage.first().cloned() else { return Ok(Verdict::GoOn) };
+        let file = FileName::Wal(first.segment).to_string();
         let kind = match missing {
             Some(0) => LossKind::Harmless,
             _ if self.expected <= self.durable_max()? => LossKind::Corruption,
@@ -277,7 +273,7 @@ impl<F: Fs> Replay<F> {
         };
         if refuses {
             return Err(Error::corrupt(
-                first.file,
+                file,
                 first.offset,
                 format!(
                     "{}; sequence number {} is missing from the log. Recovery mode {} refuses that: nothing was \
@@ -292,7 +288,7 @@ impl<F: Fs> Replay<F> {
         self.damage.clear();
         self.report.losses.push(Loss {
             kind,
-            file: first.file,
+            file,
             offset: first.offset,
             bytes,
             sequence: self.expected,
@@ -325,12 +321,12 @@ impl<F: Fs> Replay<F> {
         if !self.damage.is_empty() || self.expected > self.durable_seen {
             return;
         }
-        let file = self.segments.last().map_or_else(String::new, |&number| FileName::Wal(number).to_string());
+        let Some(&segment) = self.segments.last() else { return };
         let (expected, durable) = (self.expected, self.durable_seen);
         let reason = format!(
             "the log ends before {expected}, and a record in it knows {durable} to have been durable"
         );
-        self.damage.push(Damage { file, offset: 0, bytes: 0, reason });
+        self.damage.push(Damage { segment, offset: 0, bytes: 0, reason });
     }
 
     fn end_segment(&mut self, length: u64) -> Result<()> {
@@ -338,7 +334,7 @@ impl<F: Fs> Replay<F> {
         if let (Some(&number), Some(reader)) = (self.segments.get(self.at), &self.reader) {
             self.seals.push(Seal { number, bytes: length, digest: reader.digest() });
         }
-        self.ended = self.segments.get(self.at).map(|&number| (FileName::Wal(number).to_string(), length));
+        self.ended = self.segments.get(self.at).map(|&segment| (segment, length));
         self.reader = None;
         self.at += 1;
         Ok(())
@@ -387,12 +383,13 @@ fn for_each_header<F: crate::env::File>(
     reader: &mut RecordReader<F>,
     mut each: impl FnMut(Header),
 ) -> Result<()> {
+    let mut batch = Batch::new();
     loop {
         match reader.read()? {
             Item::End { .. } => return Ok(()),
             Item::Damage { .. } => {}
             Item::Record { .. } => {
-                if let Some((header, _)) = decode(reader.payload()) {
+                if let Some(header) = decode(reader.payload(), &mut batch) {
                     each(header);
                 }
             }
