@@ -111,7 +111,13 @@ pub fn compare(a: &[u8], b: &[u8]) -> Ordering {
 /// The order of internal keys, given in parts.
 #[inline]
 pub fn compare_parts(a_user: &[u8], a_trailer: u64, b_user: &[u8], b_trailer: u64) -> Ordering {
-    compare_bytes(a_user, b_user).then(b_trailer.cmp(&a_trailer))
+    compare_bytes(a_user, b_user).then(compare_trailers(a_trailer, b_trailer))
+}
+
+/// The order of internal keys with the same user key, given their trailers.
+#[inline]
+pub fn compare_trailers(a: u64, b: u64) -> Ordering {
+    b.cmp(&a)
 }
 
 /// The order of byte strings, found eight bytes at a time: in WebAssembly the `memcmp` that slices are compared with

@@ -13,7 +13,9 @@ use super::restarts::Restarts;
 use crate::base::coding::{Decoder, put_first, put_u32, put_varint};
 use crate::base::error::{Error, Result};
 use crate::base::file_name::FileName;
-use crate::base::key::{TRAILER_BYTES, compare_parts, shared_bytes, split, user_key};
+use crate::base::key::{
+    TRAILER_BYTES, compare_parts, compare_trailers, same_bytes, shared_bytes, split, user_key,
+};
 use std::cmp::Ordering;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
@@ -121,6 +123,22 @@ struct Raw<'a> {
     end: usize,
 }
 
+/// What a search for a key comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// The trailer, if the user key is the one that was sought.
+    pub trailer: Option<u64>,
+    pub value: &'a [u8],
+}
+
+/// How much is known of an entry before the key that is sought.
+struct Before {
+    /// How many first bytes of its user key are those of the one that is sought.
+    same: usize,
+    /// Whether its user key goes on, then with a byte that is less than the one that is sought.
+    differs: bool,
+}
+
 impl Block {
     /// The block with these bytes at `offset` of `table`.
     ///
@@ -157,6 +175,14 @@ impl Block {
         damaged(self.table, self.offset, self.bytes.len(), what)
     }
 
+    fn bad_entry(&self, at: usize) -> Error {
+        self.damaged(&format!("the entry at byte {at} of the block is malformed"))
+    }
+
+    fn bad_restart(&self) -> Error {
+        self.damaged("a restart is malformed")
+    }
+
     #[inline]
     fn raw(&self, at: usize) -> Option<Raw<'_>> {
         raw(self.bytes.get(..self.entries_end)?, at)
@@ -173,6 +199,63 @@ impl Block {
             return Some(found);
         }
         self.search(0..=self.restarts.len() - 1, user, trailer)
+    }
+
+    /// The first entry whose key is not less than this one. What a [`BlockIter`] finds too, but that puts together the
+    /// key of each entry on its way.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` where what is looked at is malformed.
+    #[inline]
+    pub fn find(self: &Arc<Self>, user: &[u8], trailer: u64) -> Result<Option<Found<'_>>> {
+        let mut at = self.restart_before(user, trailer).ok_or_else(|| self.bad_restart())?;
+        let mut before = Before { same: 0, differs: false };
+        while at < self.entries_end {
+            let raw = self.raw(at).ok_or_else(|| self.bad_entry(at))?;
+            if raw.shared > before.same {
+                if !before.differs {
+                    return self.find_by_keys(user, trailer);
+                }
+                // It shares the byte that makes the entry before less.
+                at = raw.end;
+                continue;
+            }
+            let Some((rest, found)) = raw.unshared.split_last_chunk::<TRAILER_BYTES>() else {
+                return self.find_by_keys(user, trailer);
+            };
+            if raw.shared + rest.len() == 0 {
+                return Err(self.bad_entry(at));
+            }
+            let sought = &user[raw.shared..];
+            let more = shared_bytes(rest, sought);
+            let order = match (rest.get(more), sought.get(more)) {
+                (None, None) => compare_trailers(u64::from_le_bytes(*found), trailer),
+                (found, sought) => found.cmp(&sought),
+            };
+            if order.is_ge() {
+                let same = rest.len() == more && sought.len() == more;
+                let trailer = same.then_some(u64::from_le_bytes(*found));
+                return Ok(Some(Found { trailer, value: &self.bytes[raw.value] }));
+            }
+            before = Before { same: raw.shared + more, differs: more < rest.len() };
+            at = raw.end;
+        }
+        Ok(None)
+    }
+
+    /// The same, where keys must be put together: the versions of one key share part of their trailers.
+    #[cold]
+    fn find_by_keys(self: &Arc<Self>, user: &[u8], trailer: u64) -> Result<Option<Found<'_>>> {
+        let mut iter = BlockIter::new(Arc::clone(self));
+        iter.seek_to(user, trailer)?;
+        Ok(iter.valid().then(|| {
+            let (found, trailer) = split(iter.key());
+            Found {
+                trailer: same_bytes(found, user).then_some(trailer),
+                value: &self.bytes[iter.value.clone()],
+            }
+        }))
     }
 
     /// The same, among these restarts.
@@ -293,7 +376,7 @@ impl BlockIter {
 
     /// The same, with the target's parts.
     pub fn seek_to(&mut self, user: &[u8], trailer: u64) -> Result<()> {
-        let restart = self.block.restart_before(user, trailer).ok_or_else(|| self.bad_restart())?;
+        let restart = self.block.restart_before(user, trailer).ok_or_else(|| self.block.bad_restart())?;
         self.read_restart(restart)?;
         while self.valid() {
             let (found, found_trailer) = split(self.key());
@@ -325,7 +408,7 @@ impl BlockIter {
         if self.behind.last().is_none_or(|entry| entry.next != here) {
             self.gather_behind(here)?;
         }
-        let Some(entry) = self.behind.pop() else { return Err(self.bad_restart()) };
+        let Some(entry) = self.behind.pop() else { return Err(self.block.bad_restart()) };
         (self.at, self.next, self.value) = (entry.at, entry.next, entry.value);
         self.key.clear();
         self.key.extend_from_slice(&self.behind_keys[entry.key..]);
@@ -353,7 +436,7 @@ impl BlockIter {
             self.push_behind();
         }
         // Restarts out of order would lead forward, and a walk backward round in circles.
-        if self.next == here { Ok(()) } else { Err(self.bad_restart()) }
+        if self.next == here { Ok(()) } else { Err(self.block.bad_restart()) }
     }
 
     fn push_behind(&mut self) {
@@ -376,9 +459,9 @@ impl BlockIter {
             self.at = self.block.entries_end;
             return Ok(());
         }
-        let Some(raw) = self.block.raw(at) else { return Err(self.bad_entry(at)) };
+        let Some(raw) = self.block.raw(at) else { return Err(self.block.bad_entry(at)) };
         if raw.shared > self.key.len() {
-            return Err(self.bad_entry(at));
+            return Err(self.block.bad_entry(at));
         }
         self.key.truncate(raw.shared);
         let unshared_at = raw.value.start - raw.unshared.len();
@@ -386,17 +469,9 @@ impl BlockIter {
         self.value = raw.value;
         self.next = raw.end;
         if self.key.len() <= TRAILER_BYTES {
-            return Err(self.bad_entry(at));
+            return Err(self.block.bad_entry(at));
         }
         Ok(())
-    }
-
-    fn bad_entry(&self, at: usize) -> Error {
-        self.block.damaged(&format!("the entry at byte {at} of the block is malformed"))
-    }
-
-    fn bad_restart(&self) -> Error {
-        self.block.damaged("a restart is malformed")
     }
 }
 
@@ -453,6 +528,45 @@ mod tests {
         }
     }
 
+    /// Keys that are prefixes of each other, and versions: all that makes the two searches differ.
+    #[test]
+    fn a_search_without_keys_finds_what_one_with_keys_does() {
+        let letters = [b"".as_slice(), b"a", b"b", b"\x01", b"\xff"];
+        let mut users: Vec<Vec<u8>> = Vec::new();
+        for first in letters {
+            for second in letters {
+                for third in [b"".as_slice(), b"a", b"\0\0\0\0\0\0\0\0", b"longer than a word"] {
+                    users.push([b"k".as_slice(), first, second, third].concat());
+                }
+            }
+        }
+        let trailers = [3 << 8 | 1, 2 << 8, 1 << 8 | 1, 0x6161_6161_6161 << 8 | 1];
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        for (i, user) in users.iter().enumerate() {
+            keys.extend(trailers[..1 + i % 4].iter().map(|&trailer| internal_key(user, trailer)));
+        }
+        keys.sort_by(|a, b| crate::base::key::compare(a, b));
+        keys.dedup();
+        for interval in [1, 2, 5, 16] {
+            let mut builder = BlockBuilder::with_interval(interval);
+            keys.iter().for_each(|key| builder.add(key, key));
+            let block = Arc::new(Block::new(1, 0, builder.finish(<[u8]>::to_vec)).expect("well-formed"));
+            let mut iter = BlockIter::new(Arc::clone(&block));
+            let more: Vec<Vec<u8>> = users.iter().map(|user| [user.as_slice(), b"~"].concat()).collect();
+            for user in users.iter().chain(&more) {
+                for trailer in trailers.iter().flat_map(|&trailer| [trailer - 1, trailer, trailer + 1]) {
+                    iter.seek_to(user, trailer).expect("sound");
+                    let expected = iter.valid().then(|| {
+                        let (found, trailer) = split(iter.key());
+                        Found { trailer: (found == user).then_some(trailer), value: iter.value() }
+                    });
+                    let found = block.find(user, trailer).expect("sound");
+                    assert_eq!(found, expected, "{user:?} {trailer:#x}, a restart each {interval}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn keys_that_begin_otherwise_are_before_or_after_all() {
         let mut iter = BlockIter::new(block(100, 3));
@@ -497,7 +611,11 @@ mod tests {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= bit;
                 let walk = || -> Result<()> {
-                    let mut iter = BlockIter::new(Arc::new(Block::new(1, 0, damaged.clone())?));
+                    let block = Arc::new(Block::new(1, 0, damaged.clone())?);
+                    for i in 0..20 {
+                        let _another_answer = block.find(user_key(&key(i)), i as u64)?;
+                    }
+                    let mut iter = BlockIter::new(block);
                     iter.seek(&key(7))?;
                     iter.seek_to_last()?;
                     while iter.valid() {

@@ -45,7 +45,7 @@ impl<F: File> TableIter<F> {
             self.block = None;
             return Ok(false);
         }
-        let handle = self.table.handle(&self.index)?;
+        let handle = self.table.handle(self.index.value())?;
         let block = match self.mode {
             ReadMode::Cached => self.table.block(&self.cache, handle),
             ReadMode::Sequential => self.block_ahead(handle),

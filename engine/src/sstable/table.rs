@@ -1,6 +1,6 @@
 //! An open table: its index and filter in memory, its blocks read as they are needed.
 
-use super::block::{Block, BlockIter};
+use super::block::{Block, BlockIter, Found};
 use super::cache::BlockCache;
 use super::filter;
 use super::format::{Codec, FOOTER_BYTES, Footer, Handle, Properties, TRAILER_BYTES};
@@ -89,27 +89,19 @@ impl<F: File> Table<F> {
         read: &mut dyn FnMut(u64, &[u8]),
     ) -> Result<Option<Kind>> {
         let target = seek_trailer(sequence);
-        let mut iter = self.index_iter();
-        iter.seek_to(user_key, target)?;
-        if !iter.valid() {
-            return Ok(None);
-        }
-        let handle = self.handle(&iter)?;
-        iter.reset(self.block(cache, handle)?);
-        iter.seek_to(user_key, target)?;
-        if !iter.valid() {
+        let Some(index) = self.index.find(user_key, target)? else { return Ok(None) };
+        let mut block = self.block(cache, self.handle(index.value)?)?;
+        let mut found = block.find(user_key, target)?;
+        if found.is_none() {
             // The index key may be greater than the block's last: what is sought can begin the next block.
             let Some(handle) = self.handle_after(user_key, target)? else { return Ok(None) };
-            iter.reset(self.block(cache, handle)?);
-            iter.seek_to(user_key, target)?;
+            block = self.block(cache, handle)?;
+            found = block.find(user_key, target)?;
         }
-        let (found, trailer) = key::split(iter.key());
-        if !iter.valid() || !key::same_bytes(found, user_key) {
-            return Ok(None);
-        }
+        let Some(Found { trailer: Some(trailer), value }) = found else { return Ok(None) };
         let kind = key::kind_of(trailer).ok_or_else(|| self.index.damaged("an entry's kind is unknown"))?;
         if kind == Kind::Put {
-            read(key::sequence_of(trailer), iter.value());
+            read(key::sequence_of(trailer), value);
         }
         Ok(Some(kind))
     }
@@ -128,12 +120,12 @@ impl<F: File> Table<F> {
         let mut index = self.index_iter();
         index.seek_to(user_key, trailer)?;
         index.next()?;
-        index.valid().then(|| self.handle(&index)).transpose()
+        index.valid().then(|| self.handle(index.value())).transpose()
     }
 
     /// The handle that an index entry holds.
-    pub(super) fn handle(&self, index: &BlockIter) -> Result<Handle> {
-        Handle::decode(index.value())
+    pub(super) fn handle(&self, value: &[u8]) -> Result<Handle> {
+        Handle::decode(value)
             .filter(|handle| {
                 handle.offset.checked_add(handle.length).is_some_and(|end| end <= self.footer.index.offset)
             })
